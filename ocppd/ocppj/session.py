@@ -1,0 +1,215 @@
+"""One end of an OCPP-J session: pairing, one outstanding call, repeats. OCPP-J 1.6 sections 4.1 and 4.2.
+
+Sans I/O: bytes go in, events come out; no clock (the caller hands `now`, seconds of any steady clock), no Deferred,
+no logging. It does not know which end it is, nor any action.
+
+Calls of the peer are given out one at a time in order of arrival (REQUIREMENTS S-4): the next one comes with the
+events of `answered()`. Our own calls: one outstanding (S-1); what waits behind it waits outside, where it outlives
+the connection.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import Final
+
+from ocppd.errors import ErrorCode
+from ocppd.ocppj.frames import Call, CallError, CallResult, Malformed, Unreadable, call_error_frame, read
+
+#: F-10: unreadable frames in a row before the connection is closed with 1002.
+UNREADABLE_LIMIT: Final = 20
+#: S-4: calls of the peer that may wait while one is in progress, before the connection is closed with 1008.
+INBOUND_LIMIT: Final = 100
+#: F-6: answers that are kept to be repeated, and for how long.
+REPEATS_KEPT: Final = 100
+REPEATS_KEPT_S: Final = 600.0
+#: F-8: timed-out calls whose late answer is still recognised on this connection.
+ABANDONED_KEPT: Final = 100
+
+PROTOCOL_ERROR_CLOSE: Final = 1002
+POLICY_VIOLATION_CLOSE: Final = 1008
+
+
+@dataclass(frozen=True, slots=True)
+class CallReceived:
+    """Run this call, then hand its answer to `answered()`."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write this frame to the peer."""
+
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A frame that could be answered only with an error; `frame` is that answer, to be written to the peer."""
+
+    frame: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to a call of ours; `late` after its timeout."""
+
+    result: CallResult | CallError
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A CALLRESULT or CALLERROR to no call of this connection. Never answered (F-8)."""
+
+    result: CallResult | CallError
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A frame that has no effect."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the connection with this code (RFC 6455 section 7.4)."""
+
+    code: int
+    reason: str
+
+
+Event = CallReceived | Send | Refused | Answered | Stray | Ignored | Close
+
+
+def _digest(call: Call) -> int:
+    return hash((call.action, call.payload))
+
+
+@dataclass(slots=True)
+class _Repeatable:
+    digest: int
+    at: float
+    answer: bytes | None = None
+
+
+class Session:
+    """The state of one connection. Every method returns at once; `receive` raises nothing, whatever the bytes."""
+
+    __slots__ = ("_abandoned", "_current", "_outstanding", "_repeatables", "_unreadable", "_waiting", "strict")
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
+        self._current: Call | None = None
+        self._waiting: deque[Call] = deque()
+        self._repeatables: OrderedDict[str, _Repeatable] = OrderedDict()
+        self._outstanding: str | None = None
+        self._abandoned: OrderedDict[str, None] = OrderedDict()
+        self._unreadable = 0
+
+    # The peer's calls
+
+    @property
+    def current(self) -> Call | None:
+        """The call of the peer that is in progress."""
+        return self._current
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """What one text message means."""
+        if not data:
+            return [Ignored("an empty message")]
+        try:
+            frame = read(data, strict=self.strict)
+        except Unreadable as unreadable:
+            return self._not_readable(unreadable)
+        except Malformed as malformed:
+            self._unreadable = 0
+            answer = call_error_frame(malformed.wire_id, ErrorCode.FORMATION_VIOLATION, malformed.reason)
+            return [Refused(answer, malformed.reason)]
+        self._unreadable = 0
+        if isinstance(frame, Call):
+            return self._called(frame, now)
+        return [self._responded(frame)]
+
+    def _not_readable(self, unreadable: Unreadable) -> list[Event]:
+        events: list[Event] = [Ignored(unreadable.reason)]
+        if unreadable.counts:
+            self._unreadable += 1
+            if self._unreadable == UNREADABLE_LIMIT:
+                events.append(Close(PROTOCOL_ERROR_CLOSE, f"{UNREADABLE_LIMIT} unreadable messages in a row"))
+        return events
+
+    def _called(self, call: Call, now: float) -> list[Event]:
+        digest = _digest(call)
+        known = self._repeatables.get(call.message_id)
+        if known is not None and known.digest == digest and now - known.at <= REPEATS_KEPT_S:
+            if known.answer is None:
+                return [Ignored("a repeat of a call that is in progress")]
+            return [Send(known.answer)]
+        if self._current is not None and len(self._waiting) >= INBOUND_LIMIT:
+            return [Close(POLICY_VIOLATION_CLOSE, f"more than {INBOUND_LIMIT} calls without waiting for an answer")]
+        self._repeatables.pop(call.message_id, None)
+        self._repeatables[call.message_id] = _Repeatable(digest, now)
+        if self._current is not None:
+            self._waiting.append(call)
+            return []
+        self._current = call
+        return [CallReceived(call)]
+
+    def answered(self, call: Call, frame: bytes, now: float) -> list[Event]:
+        """The answer to the call in progress: to be sent, then perhaps the next call."""
+        known = self._repeatables.get(call.message_id)
+        if known is not None and known.digest == _digest(call):
+            known.answer = frame
+            known.at = now
+        self._forget_old(now)
+        events: list[Event] = [Send(frame)]
+        self._current = self._waiting.popleft() if self._waiting else None
+        if self._current is not None:
+            events.append(CallReceived(self._current))
+        return events
+
+    def _forget_old(self, now: float) -> None:
+        while self._repeatables:
+            oldest = next(iter(self._repeatables.values()))
+            if oldest.answer is None or (len(self._repeatables) <= REPEATS_KEPT and now - oldest.at <= REPEATS_KEPT_S):
+                return
+            self._repeatables.popitem(last=False)
+
+    # Our calls
+
+    @property
+    def outstanding(self) -> str | None:
+        """The message id of our call that has the slot."""
+        return self._outstanding
+
+    def reserve(self, message_id: str) -> None:
+        """Take the slot for a call of ours; it must be free. From here on its answer is awaited."""
+        assert self._outstanding is None, "one outstanding call (S-1)"
+        self._outstanding = message_id
+
+    def release(self, message_id: str) -> None:
+        """Give the slot back: the call was never written."""
+        if self._outstanding == message_id:
+            self._outstanding = None
+
+    def timed_out(self, message_id: str) -> None:
+        """Free the slot of a call that was written; its late answer is still recognised."""
+        if self._outstanding == message_id:
+            self._outstanding = None
+            self._abandoned[message_id] = None
+            if len(self._abandoned) > ABANDONED_KEPT:
+                self._abandoned.popitem(last=False)
+
+    def _responded(self, result: CallResult | CallError) -> Event:
+        if result.message_id == self._outstanding:
+            self._outstanding = None
+            return Answered(result, late=False)
+        if result.message_id in self._abandoned:
+            del self._abandoned[result.message_id]
+            return Answered(result, late=True)
+        return Stray(result)

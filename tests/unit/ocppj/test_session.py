@@ -1,0 +1,237 @@
+"""The session: pairing, one outstanding call, repeats, limits. REQUIREMENTS 1.5 and 1.6."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from ocppd.ocppj.frames import Call, CallError, CallResult, call_frame, call_result_frame
+from ocppd.ocppj.session import (
+    ABANDONED_KEPT,
+    INBOUND_LIMIT,
+    REPEATS_KEPT,
+    REPEATS_KEPT_S,
+    UNREADABLE_LIMIT,
+    Answered,
+    CallReceived,
+    Close,
+    Ignored,
+    Refused,
+    Send,
+    Session,
+    Stray,
+)
+
+
+def heartbeat(message_id: str = "1") -> bytes:
+    return call_frame(message_id, "Heartbeat", b"{}")
+
+
+def received(session: Session, data: bytes, now: float = 0.0) -> Call:
+    [event] = session.receive(data, now)
+    assert isinstance(event, CallReceived)
+    return event.call
+
+
+class InboundTests(SynchronousTestCase):
+    """Calls of the peer."""
+
+    def test_one_at_a_time_in_order(self) -> None:
+        """Calls that overlap are given out one after the other, in order of arrival (S-4)."""
+        session = Session()
+        first = received(session, heartbeat("1"))
+        self.assertEqual(session.receive(heartbeat("2"), 0), [])
+        self.assertEqual(session.receive(heartbeat("3"), 0), [])
+        send, second = session.answered(first, b"a1", 0)
+        self.assertEqual(send, Send(b"a1"))
+        assert isinstance(second, CallReceived)
+        self.assertEqual(second.call.message_id, "2")
+        _, third = session.answered(second.call, b"a2", 0)
+        assert isinstance(third, CallReceived)
+        self.assertEqual(session.answered(third.call, b"a3", 0), [Send(b"a3")])
+        self.assertIsNone(session.current)
+
+    def test_too_many_waiting(self) -> None:
+        """A peer that does not wait for answers is closed with 1008 beyond the limit (S-4)."""
+        session = Session()
+        received(session, heartbeat("first"))
+        for number in range(INBOUND_LIMIT):
+            self.assertEqual(session.receive(heartbeat(str(number)), 0), [])
+        [event] = session.receive(heartbeat("one more"), 0)
+        assert isinstance(event, Close)
+        self.assertEqual(event.code, 1008)
+
+    def test_repeat_of_an_answered_call(self) -> None:
+        """FR-12: the identical frame gets the identical answer and is not run again (F-6)."""
+        session = Session()
+        session.answered(received(session, heartbeat()), b"answer", 0)
+        self.assertEqual(session.receive(heartbeat(), 1), [Send(b"answer")])
+
+    def test_repeat_of_a_call_in_progress(self) -> None:
+        """A repeat while the first is in progress is answered once, by the first (F-6)."""
+        session = Session()
+        call = received(session, heartbeat())
+        self.assertIsInstance(session.receive(heartbeat(), 0)[0], Ignored)
+        self.assertEqual(session.answered(call, b"answer", 0), [Send(b"answer")])
+
+    def test_same_id_with_other_content(self) -> None:
+        """The same id with another payload is a new call, whose answer is the one that is repeated (F-6)."""
+        session = Session()
+        first = received(session, call_frame("1", "Authorize", b'{"idTag":"A"}'))
+        session.receive(call_frame("1", "Authorize", b'{"idTag":"B"}'), 0)
+        _, second = session.answered(first, b"for A", 0)
+        assert isinstance(second, CallReceived)
+        self.assertEqual(second.call.payload, b'{"idTag":"B"}')
+        session.answered(second.call, b"for B", 0)
+        self.assertEqual(session.receive(call_frame("1", "Authorize", b'{"idTag":"B"}'), 0), [Send(b"for B")])
+
+    def test_repeats_are_forgotten(self) -> None:
+        """A repeat is run again after ten minutes, and when a hundred others came in between (F-6)."""
+        session = Session()
+        session.answered(received(session, heartbeat()), b"answer", 0)
+        self.assertIsInstance(session.receive(heartbeat(), REPEATS_KEPT_S + 1)[0], CallReceived)
+        session = Session()
+        session.answered(received(session, heartbeat("old")), b"answer", 0)
+        for number in range(REPEATS_KEPT):
+            session.answered(received(session, heartbeat(str(number))), b"answer", 0)
+        self.assertIsInstance(session.receive(heartbeat("old"), 0)[0], CallReceived)
+
+    def test_malformed_calls_are_answered(self) -> None:
+        """FR-06: a CALL of the wrong shape is answered FormationViolation with its id (F-11)."""
+        [event] = Session().receive(b'[2,"1","Heartbeat"]', 0)
+        assert isinstance(event, Refused)
+        self.assertEqual(json.loads(event.frame)[:3], [4, "1", "FormationViolation"])
+
+    def test_unreadable_in_a_row(self) -> None:
+        """FR-08: unreadable messages are ignored, twenty in a row close with 1002, a readable one starts anew (F-10)."""
+        session = Session()
+        for _ in range(UNREADABLE_LIMIT - 1):
+            self.assertEqual([type(event) for event in session.receive(b"{", 0)], [Ignored])
+        session.answered(received(session, heartbeat()), b"", 0)
+        for _ in range(UNREADABLE_LIMIT - 1):
+            session.receive(b"[]", 0)
+        *_, close = session.receive(b"5", 0)
+        assert isinstance(close, Close)
+        self.assertEqual(close.code, 1002)
+
+    def test_other_message_types_do_not_count(self) -> None:
+        """An unknown message type and an empty message are ignored, however many come (F-1, F-9)."""
+        session = Session()
+        for data in (b'[9,"a",{}]', b"") * UNREADABLE_LIMIT:
+            self.assertEqual([type(event) for event in session.receive(data, 0)], [Ignored])
+
+
+class OutboundTests(SynchronousTestCase):
+    """Our calls."""
+
+    def test_answer(self) -> None:
+        """The answer to the outstanding call frees the slot."""
+        session = Session()
+        session.reserve("a")
+        self.assertEqual(session.receive(b'[3,"a",{}]', 0), [Answered(CallResult("a", b"{}"), late=False)])
+        self.assertIsNone(session.outstanding)
+
+    def test_calls_cross(self) -> None:
+        """FR-19: calls of the peer are given out while ours is outstanding, which stays so (S-2)."""
+        session = Session()
+        session.reserve("a")
+        for number in range(3):
+            session.answered(received(session, heartbeat(str(number))), b"", 0)
+        self.assertEqual(session.outstanding, "a")
+        self.assertIsInstance(session.receive(b'[4,"a","GenericError","",{}]', 0)[0], Answered)
+
+    def test_strays(self) -> None:
+        """FR-18: an answer to nothing of ours is a stray and touches no call (F-8)."""
+        session = Session()
+        session.reserve("a")
+        for frame in (b'[3,"zzz",{}]', b'[4,"zzz","X","",{}]', b'[4,"-1","GenericError","",{}]'):
+            self.assertIsInstance(session.receive(frame, 0)[0], Stray)
+        self.assertEqual(session.outstanding, "a")
+
+    def test_late_answer(self) -> None:
+        """FR-21: the answer after the timeout is late, once, and leaves the next call alone (F-8)."""
+        session = Session()
+        session.reserve("a")
+        session.timed_out("a")
+        session.reserve("b")
+        self.assertEqual(session.receive(b'[3,"a",{}]', 0), [Answered(CallResult("a", b"{}"), late=True)])
+        self.assertIsInstance(session.receive(b'[3,"a",{}]', 0)[0], Stray)
+        self.assertEqual(session.outstanding, "b")
+
+    def test_timed_out_calls_are_bounded(self) -> None:
+        """Only so many timed-out calls are remembered."""
+        session = Session()
+        for number in range(ABANDONED_KEPT + 1):
+            session.reserve(str(number))
+            session.timed_out(str(number))
+        self.assertIsInstance(session.receive(b'[3,"0",{}]', 0)[0], Stray)
+        self.assertIsInstance(session.receive(b'[3,"1",{}]', 0)[0], Answered)
+
+    def test_released_slot(self) -> None:
+        """A call that was never written gives its slot back."""
+        session = Session()
+        session.reserve("a")
+        session.release("a")
+        session.reserve("b")
+        session.release("a")
+        self.assertEqual(session.outstanding, "b")
+
+
+class BackToBackTests(SynchronousTestCase):
+    """Two sessions, one at either end."""
+
+    def test_both_call_at_once(self) -> None:
+        """Two ends that call each other at the same moment both get their answer."""
+        ends = {"a": Session(), "b": Session(strict=True)}
+        frames = []
+        for end in ends:
+            ends[end].reserve(f"from {end}")
+            frames.append((end, call_frame(f"from {end}", "Heartbeat", b"{}")))
+        answered = set()
+        while frames:
+            sender, frame = frames.pop(0)
+            other = "b" if sender == "a" else "a"
+            for event in ends[other].receive(frame, 0):
+                if isinstance(event, CallReceived):
+                    answer = call_result_frame(event.call.wire_id, b"{}")
+                    frames += [
+                        (other, send.frame) for send in ends[other].answered(event.call, answer, 0) if isinstance(send, Send)
+                    ]
+                else:
+                    assert isinstance(event, Answered)
+                    answered.add(event.result.message_id)
+        self.assertEqual(answered, {"from a", "from b"})
+
+
+FRAMES = st.one_of(
+    st.binary(max_size=40),
+    st.builds(call_frame, st.text("abc", max_size=2), st.sampled_from(["Heartbeat", "Reset"]), st.just(b"{}")),
+    st.builds(lambda i: b'[3,"%b",{}]' % i, st.sampled_from([b"a", b"b", b"x"])),
+    st.builds(lambda i: b'[4,"%b","GenericError","",{}]' % i, st.sampled_from([b"a", b"b", b"x"])),
+)
+
+
+class FuzzTests(SynchronousTestCase):
+    """Any frames in any order."""
+
+    @given(st.lists(FRAMES, max_size=60), st.lists(st.booleans(), min_size=60, max_size=60))
+    def test_any_frames(self, frames: list[bytes], answers: list[bool]) -> None:
+        """Whatever comes: nothing is raised, one call is in progress at most, and only ours is answered."""
+        session = Session()
+        session.reserve("a")
+        in_progress: list[Call] = []
+        for frame, answer in zip(frames, answers, strict=False):
+            for event in session.receive(frame, 0):
+                if isinstance(event, CallReceived):
+                    in_progress.append(event.call)
+                if isinstance(event, Answered):
+                    assert isinstance(event.result, CallResult | CallError)
+                    self.assertEqual(event.result.message_id, "a")
+            self.assertLessEqual(len(in_progress), 1)
+            if answer and in_progress:
+                events = session.answered(in_progress.pop(), b"[3]", 0)
+                self.assertEqual(events[0], Send(b"[3]"))
+                in_progress += [event.call for event in events[1:] if isinstance(event, CallReceived)]
