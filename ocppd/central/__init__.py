@@ -1,0 +1,1 @@
+"""What a central system decides. Knows no Autobahn, no Klein and no SQL."""

@@ -1,0 +1,140 @@
+"""A call of ours on its way: the object that the queue, the connection and the waiting callers share.
+
+Knows no storage and no connection. OCPP-J 1.6 section 4.1.1; API.md, states of a message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ocppd.errors import (
+    CallCancelled,
+    CallErrorReceived,
+    CallExpired,
+    CallFailed,
+    CallTimeout,
+    Disconnected,
+    InvalidResponse,
+    NotPermitted,
+    OutcomeUnknown,
+)
+from ocppd.ocppj.frames import CallError
+from ocppd.storage.records import CallEnd, MessageState
+from ocppd.v16.actions import ACTIONS, Action
+from ocppd.v16.smart_charging import SetChargingProfileRequest
+from ocppd.v16.types import ChargingProfilePurposeType, Message
+
+#: What would be wrong hours later fails at once when the charger is offline (API.md, `?offline=`).
+FAILS_OFFLINE: Final = frozenset(
+    {
+        "DataTransfer",
+        "ExtendedTriggerMessage",
+        "GetCompositeSchedule",
+        "GetConfiguration",
+        "GetDiagnostics",
+        "GetInstalledCertificateIds",
+        "GetLocalListVersion",
+        "GetLog",
+        "RemoteStartTransaction",
+        "RemoteStopTransaction",
+        "ReserveNow",
+        "Reset",
+        "TriggerMessage",
+        "UnlockConnector",
+    }
+)
+#: How long a call waits for its charger where nobody says (S-7: an expiry always).
+QUEUED_TTL_S: Final = 24 * 3600.0
+#: How long a call that does not wait for an offline charger may wait behind others.
+DIRECT_TTL_S: Final = 600.0
+
+
+_BY_REQUEST: Final = {action.request: action for action in ACTIONS.values()}
+
+
+def action_of(request: Message) -> Action:
+    """The action that `request` is a CALL of. Raises TypeError for what no central system sends."""
+    action = _BY_REQUEST.get(type(request))
+    if action is None or not action.to_charger:
+        raise TypeError(f"{type(request).__name__} is no request to a charger")
+    return action
+
+
+def queues_offline(request: Message, action: str) -> bool:
+    """Whether this call waits for an offline charger by default: it is still right when it comes back."""
+    if isinstance(request, SetChargingProfileRequest):
+        purpose = request.cs_charging_profiles.charging_profile_purpose
+        return purpose is not ChargingProfilePurposeType.TX_PROFILE
+    return action not in FAILS_OFFLINE
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a call ended: what is recorded, and what its callers get, a confirmation or an error."""
+
+    end: CallEnd
+    result: Message | CallFailed
+
+
+@dataclass(slots=True, eq=False)
+class PendingCall:
+    """A call of ours until it has ended."""
+
+    message_id: str
+    charger: str
+    action: str
+    request: Message
+    frame: str
+    created_ms: int
+    expires_ms: int
+    #: Waits for the next connection when this one is lost (S-6).
+    queues: bool
+    written: bool = False
+
+    def confirmed(self, confirmation: Message, answer: str, now_ms: int) -> Ended:
+        """The charger answered CALLRESULT; its status, where it has one, is the outcome."""
+        outcome = getattr(confirmation, "status", None)
+        return Ended(
+            CallEnd(self.message_id, MessageState.COMPLETED, now_ms, None if outcome is None else str(outcome), answer),
+            confirmation,
+        )
+
+    def refused(self, error: CallError, answer: str, now_ms: int) -> Ended:
+        """The charger answered CALLERROR: an outcome, no fault of the connection (E-3)."""
+        failure = CallErrorReceived(self.charger, self.message_id, error.code, error.description, error.details)
+        return Ended(CallEnd(self.message_id, MessageState.ERROR, now_ms, error.code, answer), failure)
+
+    def misanswered(self, reason: str, answer: str, now_ms: int) -> Ended:
+        """The charger answered a CALLRESULT that breaks the definition (E-4)."""
+        failure = InvalidResponse(self.charger, self.message_id, reason)
+        return Ended(
+            CallEnd(self.message_id, MessageState.ERROR, now_ms, None, answer, detail=f"invalid response: {reason}"), failure
+        )
+
+    def timed_out(self, timeout_s: float, now_ms: int) -> Ended:
+        """No answer in time (S-5)."""
+        return self._failed(MessageState.TIMEOUT, CallTimeout(self.charger, self.message_id, timeout_s), now_ms)
+
+    def expired(self, now_ms: int) -> Ended:
+        """Its time to live ended in the queue."""
+        return self._failed(MessageState.EXPIRED, CallExpired(self.charger, self.message_id), now_ms)
+
+    def cancelled(self, now_ms: int) -> Ended:
+        """Taken back while it was queued."""
+        return self._failed(MessageState.CANCELLED, CallCancelled(self.charger, self.message_id), now_ms)
+
+    def disconnected(self, now_ms: int) -> Ended:
+        """The connection was lost before it was written."""
+        return self._failed(MessageState.ERROR, Disconnected(self.charger, self.message_id), now_ms)
+
+    def lost(self, now_ms: int) -> Ended:
+        """The connection was lost after it was written (S-6)."""
+        return self._failed(MessageState.UNKNOWN, OutcomeUnknown(self.charger, self.message_id), now_ms)
+
+    def forbidden(self, registration: str, now_ms: int) -> Ended:
+        """The charger's registration does not permit it any more (2.2)."""
+        return self._failed(MessageState.ERROR, NotPermitted(self.charger, self.action, registration), now_ms)
+
+    def _failed(self, state: MessageState, failure: CallFailed, now_ms: int) -> Ended:
+        return Ended(CallEnd(self.message_id, state, now_ms, detail=str(failure)), failure)

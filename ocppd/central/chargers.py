@@ -1,0 +1,145 @@
+"""The registry of chargers: name → settings, live connection, recent messages. REQUIREMENTS 1.4.
+
+The newest connection of a name wins by its generation (C-1); what an older one does late changes nothing (C-2).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from twisted.internet.defer import Deferred, succeed
+
+from ocppd.central.connection import REPLACED_CLOSE, Connection, Exchange
+from ocppd.clock import Clock, now_ms
+from ocppd.config import ChargerSettings, Configuration
+from ocppd.errors import UnknownCharger
+
+#: Messages per charger that are kept in memory: those that are not worth a row (API.md, `/messages`).
+RECENT_KEPT: Final = 50
+#: H-5: identities that tried to connect and are not known, the latest ones.
+UNKNOWN_KEPT: Final = 1000
+
+
+@dataclass(slots=True)
+class UnknownIdentity:
+    """A name that tried to connect and is not configured (H-5)."""
+
+    name: str
+    remote_ip: str
+    first_ms: int
+    last_ms: int
+    attempts: int = 1
+
+
+class Chargers:
+    """Who is configured, and who is connected."""
+
+    def __init__(self, configuration: Configuration, clock: Clock) -> None:
+        self._configuration = configuration
+        self._clock = clock
+        self._connections: dict[str, Connection] = {}
+        self._recent: dict[str, deque[Exchange]] = {}
+        self._unknown: OrderedDict[str, UnknownIdentity] = OrderedDict()
+        self._emptied: Deferred[None] | None = None
+
+    # Configuration
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is configured now."""
+        return self._configuration
+
+    @property
+    def queue_limit(self) -> int:
+        """Calls that may wait for one charger (`MaxQueueSize`)."""
+        return self._configuration.max_queue_size
+
+    def reconfigure(self, configuration: Configuration) -> None:
+        """Take a new configuration; nobody is disconnected, connections keep the settings they were accepted with."""
+        self._configuration = configuration
+        for name in configuration.chargers:
+            self._unknown.pop(name, None)
+
+    def settings(self, name: str) -> ChargerSettings:
+        """The settings of a charger. Raises UnknownCharger."""
+        try:
+            return self._configuration.chargers[name]
+        except KeyError:
+            raise UnknownCharger(name) from None
+
+    def names(self) -> list[str]:
+        """The configured chargers in order of their names."""
+        return sorted(self._configuration.chargers)
+
+    # Connections
+
+    def connection(self, name: str) -> Connection | None:
+        """The live connection of a charger."""
+        return self._connections.get(name)
+
+    def connections(self) -> Iterator[Connection]:
+        """All live connections, as they are now."""
+        return iter(list(self._connections.values()))
+
+    def attach(self, connection: Connection) -> bool:
+        """Make this the connection of its charger and close an older one; False where a newer one is there already."""
+        older = self._connections.get(connection.name)
+        if older is not None and older.generation > connection.generation:
+            return False
+        self._connections[connection.name] = connection
+        if older is not None:
+            for call in older.close_calls():
+                if not connection.outbox.holds(call.message_id):
+                    connection.outbox.hold(call)
+            older.link.close(REPLACED_CLOSE, "replaced by a newer connection")
+        connection.outbox.pump()
+        return True
+
+    def detach(self, connection: Connection) -> None:
+        """The connection is gone; only its own generation is touched."""
+        if self._connections.get(connection.name) is connection:
+            del self._connections[connection.name]
+        if not self._connections and self._emptied is not None:
+            emptied, self._emptied = self._emptied, None
+            emptied.callback(None)
+
+    def emptied(self) -> Deferred[None]:
+        """Fires once nobody is connected; for one caller, who has closed all connections."""
+        if not self._connections:
+            return succeed(None)
+        self._emptied = Deferred(lambda _: setattr(self, "_emptied", None))
+        return self._emptied
+
+    # What is remembered
+
+    def remember(self, name: str, exchange: Exchange) -> None:
+        """Keep a message that is not journaled."""
+        recent = self._recent.get(name)
+        if recent is None:
+            recent = self._recent[name] = deque(maxlen=RECENT_KEPT)
+        recent.append(exchange)
+
+    def recent(self, name: str) -> list[Exchange]:
+        """The messages of a charger that are not journaled, newest first."""
+        return list(reversed(self._recent.get(name, ())))
+
+    def refused(self, name: str, remote_ip: str) -> None:
+        """An identity that is not known tried to connect (H-5)."""
+        at_ms = now_ms(self._clock)
+        unknown = self._unknown.get(name)
+        if unknown is None:
+            self._unknown[name] = UnknownIdentity(name, remote_ip, at_ms, at_ms)
+            if len(self._unknown) > UNKNOWN_KEPT:
+                self._unknown.popitem(last=False)
+        else:
+            unknown.remote_ip = remote_ip
+            unknown.last_ms = at_ms
+            unknown.attempts += 1
+            self._unknown.move_to_end(name)
+
+    def unknown(self) -> list[UnknownIdentity]:
+        """Identities that tried to connect and are not known, latest first."""
+        return list(reversed(self._unknown.values()))

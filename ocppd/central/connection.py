@@ -1,0 +1,224 @@
+"""One live charger: its session, with the Deferreds and timers around it. REQUIREMENTS 1.4 to 1.6.
+
+Events of the session are applied here: calls of the charger go to `dispatch`, answers to the outbox. The bytes below
+are the link's business, the meaning above is dispatch's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from ocppd.central.calls import Ended, PendingCall
+from ocppd.central.outbox import Outbox
+from ocppd.central.registration import asked_message
+from ocppd.clock import Clock, now_ms
+from ocppd.config import ChargerSettings, Mode
+from ocppd.ocppj.frames import Call, CallError, CallResult
+from ocppd.ocppj.session import Answered, CallReceived, Close, Event, Ignored, Refused, Send, Session, Stray
+from ocppd.storage.api import MessageRecords
+from ocppd.storage.records import ConnectedCharger
+from ocppd.v16.codec import verify
+from ocppd.v16.types import Message
+
+log = Logger()
+
+#: RFC 6455 7.4.2, the private range: an application's own code, told to a replaced connection (C-1).
+REPLACED_CLOSE: Final = 4000
+#: Follow-ups that one handler may ask for; more is a loop.
+FOLLOW_UPS_LIMIT: Final = 100
+
+
+class Link(Protocol):
+    """The WebSocket under a connection."""
+
+    @property
+    def remote_ip(self) -> str:
+        """The address of the peer, IPv4-mapped ones unmapped."""
+
+    def send(self, frame: bytes) -> None:
+        """Write a text message."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with this code; safe to call twice."""
+
+    def probe(self) -> None:
+        """Ping; close where nothing comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A CALL of a charger and our answer, kept in memory alone."""
+
+    received_ms: int
+    call: Call
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a connection calls: everything that is not its own."""
+
+    clock: Clock
+    storage: MessageRecords
+    #: Runs a CALL of the charger; gives the answer frame, at once or later, and never fails.
+    dispatch: Callable[[Connection, Call], bytes | Deferred[bytes]]
+    #: A call of ours has ended.
+    ended: Callable[[PendingCall, Ended], None]
+    #: An answer to no outstanding call has come.
+    answered_late: Callable[[str, CallResult | CallError, PendingCall | None], None]
+    #: Sends a request that a handler asked for.
+    submit: Callable[[str, Message], Deferred[Any]]
+
+
+class Connection:
+    """A charger that is connected. It is also the `Charger` that handlers are given."""
+
+    def __init__(self, settings: ChargerSettings, link: Link, known: ConnectedCharger, wiring: Wiring) -> None:
+        self.name = settings.name
+        self.settings = settings
+        self.link = link
+        self.generation = known.generation
+        self.registration = known.registration
+        self.call_timeout_s = settings.call_timeout_s
+        self.strict = settings.mode is Mode.STRICT
+        #: Messages that calls of ours asked for, welcome while the registration is Pending (2.2).
+        self.asked_for: set[str] = set()
+        self._wiring = wiring
+        self._clock = wiring.clock
+        self.connected_ms = self.last_seen_ms = now_ms(self._clock)
+        self._session = Session(strict=self.strict)
+        self.outbox = Outbox(self, self._session, wiring.storage, wiring.clock, wiring.ended)
+        self._follow_ups: list[Message] = []
+        self._close_after: tuple[int, str] | None = None
+        self._closed = False
+
+    # What handlers may do
+
+    @property
+    def remote_ip(self) -> str:
+        """The address it is connected from."""
+        return self.link.remote_ip
+
+    def follow_up(self, request: Message) -> None:
+        """Send `request` once the answer in progress has been written; see `ocppd.central.handlers.Charger`."""
+        if len(self._follow_ups) >= FOLLOW_UPS_LIMIT:
+            raise RuntimeError(f"more than {FOLLOW_UPS_LIMIT} follow-ups to one message")
+        self._follow_ups.append(verify(request))
+        if self._session.current is None:
+            self._run_follow_ups()
+
+    def close_after_answer(self, code: int = 1001, reason: str = "") -> None:
+        """Close once the answer in progress has been written."""
+        self._close_after = (code, reason)
+        if self._session.current is None:
+            self._run_follow_ups()
+
+    # What the link tells
+
+    def received(self, data: bytes) -> None:
+        """One text message of the charger."""
+        self.alive()
+        self._apply(self._session.receive(data, self._clock.seconds()))
+
+    def alive(self) -> None:
+        """Anything of the charger, a pong included (C-3)."""
+        self.last_seen_ms = now_ms(self._clock)
+        self.outbox.heard()
+
+    def close_calls(self) -> list[PendingCall]:
+        """End the calls of this connection, for good; gives those that wait for the next one (S-6)."""
+        if self._closed:
+            return []
+        self._closed = True
+        return self.outbox.close()
+
+    # What happens
+
+    def _apply(self, events: list[Event]) -> None:
+        todo = deque(events)
+        while todo and not self._closed:
+            event = todo.popleft()
+            if isinstance(event, CallReceived):
+                answer = self._wiring.dispatch(self, event.call)
+                if isinstance(answer, Deferred):
+                    answer.addCallback(self._answered_later, event.call)
+                    answer.addErrback(self._log_bug, event.call.action)
+                else:
+                    todo.extend(self._answered(event.call, answer))
+            else:
+                self._apply_one(event)
+
+    def _apply_one(self, event: Event) -> None:
+        match event:
+            case Send(frame):
+                self.link.send(frame)
+            case Answered(result, late=False):
+                self.outbox.answered(result)
+            case Answered(result):
+                self._wiring.answered_late(self.name, result, self.outbox.answered_late(result))
+            case Stray(result):
+                self._wiring.answered_late(self.name, result, None)
+            case Refused(frame, reason):
+                log.info("{charger}: refused a frame: {reason}", charger=self.name, reason=reason)
+                self.link.send(frame)
+            case Ignored(reason):
+                log.info("{charger}: ignored {reason}", charger=self.name, reason=reason)
+            case Close(code, reason):
+                log.warn("{charger}: closing: {reason}", charger=self.name, reason=reason)
+                self.link.close(code, reason)
+
+    def _answered_later(self, frame: bytes, call: Call) -> None:
+        if not self._closed:
+            self._apply(self._answered(call, frame))
+
+    def _answered(self, call: Call, frame: bytes) -> list[Event]:
+        """Write the answer, do what had to wait for it (S-3), and give what comes next."""
+        self._apply_one(Send(frame))
+        _, *further = self._session.answered(call, frame, self._clock.seconds())
+        if self._follow_ups or self._close_after is not None:
+            self._run_follow_ups()
+        self.outbox.write_held()
+        self.outbox.pump()
+        return further
+
+    def _run_follow_ups(self) -> None:
+        requests, self._follow_ups = self._follow_ups, []
+        for request in requests:
+            self._wiring.submit(self.name, request).addErrback(self._log_follow_up, type(request).__name__)
+        if self._close_after is not None:
+            self.link.close(*self._close_after)
+            self._close_after = None
+
+    def _log_follow_up(self, failure: Any, request: str) -> None:
+        log.warn(
+            "{charger}: the follow-up {request} was not sent: {reason}",
+            charger=self.name, request=request, reason=failure.getErrorMessage(),
+        )  # fmt: skip
+
+    def _log_bug(self, failure: Any, action: str) -> None:
+        log.failure("{charger}: {action} could not be answered", failure, charger=self.name, action=action)
+
+    # What the outbox asks
+
+    @property
+    def holds_calls(self) -> bool:
+        """Whether a boot is being answered: before that answer the charger hears nothing else (S-3)."""
+        current = self._session.current
+        return current is not None and current.action == "BootNotification"
+
+    def write_call(self, call: PendingCall) -> None:
+        """Write a call of ours."""
+        asked = asked_message(call.request, call.action)
+        if asked is not None:
+            self.asked_for.add(asked)
+        self.link.send(call.frame.encode())
+
+    def probe(self) -> None:
+        """See whether the charger is still there (S-5)."""
+        self.link.probe()

@@ -1,0 +1,248 @@
+"""A CALL of a charger: registration → payload → record → handler → answer or CALLERROR. REQUIREMENTS 1.7, 2.2.
+
+Every way through here ends in one answer frame, at once or later, and never in an exception. What a charger may repeat
+without end (E-1) is answered CALLERROR only where storage or a handler failed, or the payload cannot be read at all.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, Protocol, cast
+
+from msgspec import UNSET
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ocppd.central.handler_names import REQUEST_SUFFIX
+from ocppd.central.handlers import CentralSystemHandlers, Charger
+from ocppd.central.recorder import Peer, Recorded, Recorder
+from ocppd.central.registration import may_receive
+from ocppd.clock import Clock, now_ms
+from ocppd.errors import ErrorCode, StorageUnavailable, Violation
+from ocppd.ocppj.frames import Call, call_error_frame, call_result_frame
+from ocppd.v16 import core
+from ocppd.v16.actions import ACTIONS, Action
+from ocppd.v16.codec import decode, encode, verify
+from ocppd.v16.timestamps import format_timestamp
+from ocppd.v16.types import DataTransferStatus, IdTagInfo, Message, RegistrationStatus
+
+log = Logger()
+
+#: S-8: how long a handler may take over a recorded message before it is answered as recorded.
+RECORDED_DEADLINE_S: Final = 5.0
+#: How long a handler may take over any other message before it is answered InternalError.
+DEADLINE_S: Final = 20.0
+
+
+class Caller(Peer, Charger, Protocol):
+    """The connection a CALL came by."""
+
+    registration: RegistrationStatus | None
+    strict: bool
+    asked_for: set[str]
+
+
+#: Hears of messages that are not journaled: (charger, time of receipt, call, answer frame).
+Observer = Callable[[str, int, Call, bytes], None]
+
+
+class Dispatch:
+    """Answers the calls of chargers."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        handlers: CentralSystemHandlers,
+        authorize: Callable[[str], IdTagInfo],
+        clock: Clock,
+        observe: Observer,
+    ) -> None:
+        self._recorder = recorder
+        self._authorize = authorize
+        self._clock = clock
+        self._observe = observe
+        #: Handlers that a user wrote; where ours would only give back the answer nothing is called.
+        self._handlers: dict[str, Callable[[Charger, Any, Any], Any]] = {}
+        for action in ACTIONS.values():
+            name = f"{action.name}{REQUEST_SUFFIX}"
+            if action.from_charger and getattr(type(handlers), name) is not getattr(CentralSystemHandlers, name):
+                self._handlers[action.name] = getattr(handlers, name)
+        self._unrecorded: dict[str, Callable[[Any, int], Message]] = {
+            "Heartbeat": self._heartbeat,
+            "Authorize": self._authorized,
+            "DataTransfer": self._data_transfer,
+        }
+
+    def __call__(self, caller: Caller, call: Call) -> bytes | Deferred[bytes]:
+        """The answer frame to `call`."""
+        received_ms = now_ms(self._clock)
+        try:
+            action = self._permitted_action(caller, call)
+            request, repairs = decode(action.request, call.payload, strict=caller.strict)
+        except Violation as violation:
+            return self._refuse(caller, call, violation, received_ms)
+        if repairs:
+            log.info(
+                "{charger}: {action} was read kindly: {repairs}",
+                charger=caller.name, action=call.action, repairs=", ".join(sorted({repair.rule for repair in repairs})),
+            )  # fmt: skip
+        record = self._recorder.methods.get(action.name)
+        if record is None:
+            return self._answer_unrecorded(caller, call, request, received_ms)
+        recorded = record(caller, call, request, received_ms)
+        return recorded.addCallbacks(
+            self._answer_recorded, self._not_recorded, callbackArgs=(caller, call, request), errbackArgs=(caller, call)
+        )
+
+    def _permitted_action(self, caller: Caller, call: Call) -> Action:
+        action = ACTIONS.get(call.action)
+        if action is None:
+            raise Violation(ErrorCode.NOT_IMPLEMENTED, "", "no action of OCPP 1.6 has this name")
+        if not action.from_charger:
+            raise Violation(ErrorCode.NOT_SUPPORTED, "", f"{action.name} is sent by a central system, not to it")
+        if not may_receive(caller.registration, action.name, caller.asked_for):
+            state = "not accepted yet: send BootNotification first" if caller.registration is None else str(caller.registration)
+            raise Violation(ErrorCode.SECURITY_ERROR, "", f"the registration of this charger is {state}")
+        return action
+
+    def _refuse(self, caller: Caller, call: Call, violation: Violation, received_ms: int) -> bytes | Deferred[bytes]:
+        """Answer CALLERROR; what should have been recorded is at least journaled (G-12)."""
+        frame = _error(call, violation)
+        log.info(
+            "{charger}: {action} answered {code}: {reason}",
+            charger=caller.name, action=call.action, code=str(violation.code), reason=str(violation),
+        )  # fmt: skip
+        if call.action not in self._recorder.methods:
+            self._observe(caller.name, received_ms, call, frame)
+            return frame
+        journaled = self._recorder.refused(caller, call, frame, received_ms)
+        return journaled.addCallbacks(lambda _: frame, self._not_recorded, errbackArgs=(caller, call))
+
+    # What is not recorded
+
+    def _heartbeat(self, _: core.HeartbeatRequest, received_ms: int) -> Message:
+        return core.HeartbeatConfirmation(current_time=format_timestamp(received_ms))
+
+    def _authorized(self, request: core.AuthorizeRequest, _: int) -> Message:
+        return core.AuthorizeConfirmation(id_tag_info=self._authorize(request.id_tag))
+
+    def _data_transfer(self, _: core.DataTransferRequest, __: int) -> Message:
+        """No vendor is known: UnknownVendorId without data (D-1)."""
+        return core.DataTransferConfirmation(status=DataTransferStatus.UNKNOWN_VENDOR_ID, data=UNSET)
+
+    def _answer_unrecorded(self, caller: Caller, call: Call, request: Message, received_ms: int) -> bytes | Deferred[bytes]:
+        answer = self._unrecorded[call.action](request, received_ms)
+        if call.action not in self._handlers:
+            frame = call_result_frame(call.wire_id, encode(answer))
+            self._observe(caller.name, received_ms, call, frame)
+            return frame
+        handled: Deferred[Any] = self._handle(caller, call, request, answer, DEADLINE_S)
+        handled.addCallback(lambda other: call_result_frame(call.wire_id, encode(other)))
+        handled.addErrback(self._handler_failed, caller, call)
+        handled.addCallback(self._observed, caller.name, received_ms, call)
+        return handled
+
+    def _observed(self, frame: bytes, charger: str, received_ms: int, call: Call) -> bytes:
+        self._observe(charger, received_ms, call, frame)
+        return frame
+
+    # What is recorded
+
+    def _answer_recorded(self, recorded: Recorded, caller: Caller, call: Call, request: Message) -> bytes | Deferred[bytes]:
+        if call.action not in self._handlers:
+            return self._given(recorded.answer, caller, call)
+        handled: Deferred[Any] = self._handle(caller, call, request, recorded.answer, RECORDED_DEADLINE_S)
+        handled.addErrback(self._late_handler, recorded, caller, call)
+        handled.addCallback(self._amend, recorded, caller, call)
+        return handled.addErrback(self._recorded_handler_failed, recorded, caller, call)
+
+    def _given(self, answer: Message, caller: Caller, call: Call) -> bytes:
+        """The frame of an answer that is on disk, after which what it says holds."""
+        if isinstance(answer, core.BootNotificationConfirmation):
+            caller.registration = answer.status
+            log.info("{charger}: booted, {status}", charger=caller.name, status=str(answer.status))
+        return call_result_frame(call.wire_id, encode(answer))
+
+    def _amend(self, answer: Message, recorded: Recorded, caller: Caller, call: Call) -> bytes | Deferred[bytes]:
+        if answer == recorded.answer:
+            return self._given(answer, caller, call)
+        frame = call_result_frame(call.wire_id, encode(answer)).decode()
+        return recorded.amend(answer, frame).addCallback(lambda _: self._given(answer, caller, call))
+
+    def _recorded_handler_failed(self, failure: Failure, recorded: Recorded, caller: Caller, call: Call) -> Deferred[bytes]:
+        frame = self._handler_failed(failure, caller, call)
+        amended: Deferred[Any] = self._recorder.failed(recorded, frame)
+        return amended.addCallbacks(lambda _: frame, lambda unwritten: self._not_recorded(unwritten, caller, call))
+
+    def _late_handler(self, failure: Failure, recorded: Recorded, caller: Caller, call: Call) -> Message:
+        failure.trap(TimeoutError)
+        log.error(
+            "{charger}: the handler of {action} took longer than {seconds} s; answered as recorded",
+            charger=caller.name, action=call.action, seconds=RECORDED_DEADLINE_S,
+        )  # fmt: skip
+        return recorded.answer
+
+    def _not_recorded(self, failure: Failure, caller: Caller, call: Call) -> bytes:
+        """Nothing is on disk: InternalError, so that the charger repeats it (E-1)."""
+        if failure.check(StorageUnavailable):
+            log.error(
+                "{charger}: {action} could not be recorded: {reason}",
+                charger=caller.name,
+                action=call.action,
+                reason=failure.getErrorMessage(),
+            )
+        else:
+            log.failure("{charger}: {action} could not be recorded", failure, charger=caller.name, action=call.action)
+        return call_error_frame(call.wire_id, ErrorCode.INTERNAL_ERROR, "the message could not be recorded, please repeat it")
+
+    # Users' handlers
+
+    def _handle(self, caller: Caller, call: Call, request: Message, answer: Message, deadline_s: float) -> Deferred[Message]:
+        """What the handler answers: a valid confirmation of the right type, or a failure."""
+        handled = as_deferred(self._handlers[call.action], caller, request, answer)
+        handled.addTimeout(deadline_s, cast(Any, self._clock))
+
+        def checked(other: Any) -> Message:
+            if other is None:
+                return answer
+            if type(other) is not type(answer):
+                raise TypeError(f"{call.action}{REQUEST_SUFFIX} returned {type(other).__name__}, not {type(answer).__name__}")
+            return verify(other)
+
+        return handled.addCallback(checked)
+
+    def _handler_failed(self, failure: Failure, caller: Caller, call: Call) -> bytes:
+        if isinstance(failure.value, Violation):
+            return _error(call, failure.value)
+        if failure.check(StorageUnavailable):
+            return self._not_recorded(failure, caller, call)
+        log.failure("{charger}: the handler of {action} failed", failure, charger=caller.name, action=call.action)
+        return call_error_frame(call.wire_id, ErrorCode.INTERNAL_ERROR, "the message could not be processed")
+
+
+def as_deferred(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+    """Call a handler that may be a plain function, return a Deferred, or be `async def`."""
+    try:
+        result = function(*arguments)
+    except Exception:  # the boundary to users' code: it is logged where the Deferred ends
+        return _failed(Failure())
+    if isinstance(result, Deferred):
+        return result
+    if inspect.iscoroutine(result):
+        return Deferred.fromCoroutine(result)
+    done: Deferred[Any] = Deferred()
+    done.callback(result)
+    return done
+
+
+def _failed(failure: Failure) -> Deferred[Any]:
+    failed: Deferred[Any] = Deferred()
+    failed.errback(failure)
+    return failed
+
+
+def _error(call: Call, violation: Violation) -> bytes:
+    details = {"path": violation.pointer, "reason": violation.reason} if violation.pointer else None
+    return call_error_frame(call.wire_id, violation.code, violation.reason, details)

@@ -1,0 +1,55 @@
+"""Which methods of a user's handlers are called, checked by name at the start (decision 2 of docs/architecture.md)."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Final
+
+from ocppd.central.handlers import CentralSystemHandlers
+from ocppd.errors import StartFailed
+from ocppd.v16.actions import ACTIONS, Direction
+
+REQUEST_SUFFIX: Final = "RequestHandler"
+RESPONSE_SUFFIX: Final = "ResponseHandler"
+ERROR_HANDLER: Final = "OCPPErrorHandler"
+
+
+@dataclass(frozen=True, slots=True)
+class UncalledHandler:
+    """A handler of a valid name that OCPP 1.6 never calls on a central system."""
+
+    name: str
+    reason: str
+
+
+def called_names() -> frozenset[str]:
+    """The name of every handler that can be called."""
+    requests = {f"{name}{REQUEST_SUFFIX}" for name, action in ACTIONS.items() if action.direction is not Direction.TO_CHARGER}
+    responses = {
+        f"{name}{RESPONSE_SUFFIX}" for name, action in ACTIONS.items() if action.direction is not Direction.TO_CENTRAL_SYSTEM
+    }
+    return frozenset(requests | responses | {ERROR_HANDLER})
+
+
+def check_names(handlers: type[CentralSystemHandlers]) -> tuple[UncalledHandler, ...]:
+    """The handlers that will never be called. Raises StartFailed with "did you mean" for a name of no action."""
+    called = called_names()
+    uncalled = []
+    for name in sorted(dir(handlers)):
+        if name.startswith("_") or name in called or not name.endswith((REQUEST_SUFFIX, RESPONSE_SUFFIX, "ErrorHandler")):
+            continue
+        uncalled.append(UncalledHandler(name, _why_uncalled(handlers, name, called)))
+    return tuple(uncalled)
+
+
+def _why_uncalled(handlers: type[CentralSystemHandlers], name: str, called: frozenset[str]) -> str:
+    suffix = REQUEST_SUFFIX if name.endswith(REQUEST_SUFFIX) else RESPONSE_SUFFIX
+    action = name.removesuffix(suffix)
+    if action not in ACTIONS:
+        close = difflib.get_close_matches(name, called, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise StartFailed(f"{handlers.__module__}.{handlers.__qualname__}: {name} is the name of no OCPP 1.6 action{hint}")
+    if suffix == REQUEST_SUFFIX:
+        return f"a charger never sends {action}; the answer to ours comes to {action}{RESPONSE_SUFFIX}"
+    return f"a central system never sends {action}; a charger's comes to {action}{REQUEST_SUFFIX}"

@@ -1,0 +1,151 @@
+"""Meter values: from the frame into rows, and from rows to what they say. REQUIREMENTS M-2, M-3, M-6. Pure.
+
+A row keeps the samples of one instant as they were sent; defaults and units are applied when they are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from ocppd.storage.records import MeterValueElement
+from ocppd.v16.codec import encode
+from ocppd.v16.timestamps import parse_timestamp
+from ocppd.v16.types import MeterValue
+
+ENERGY: Final = "Energy."
+#: M-6: what a unit is worth in the one that is compared; text keeps what was sent.
+NORMAL_UNITS: Final[dict[str, tuple[str, Decimal]]] = {
+    "kWh": ("Wh", Decimal(1000)),
+    "kvarh": ("varh", Decimal(1000)),
+    "kW": ("W", Decimal(1000)),
+    "kVA": ("VA", Decimal(1000)),
+    "kvar": ("var", Decimal(1000)),
+    "Celcius": ("Celsius", Decimal(1)),
+    "Hz": ("Hertz", Decimal(1)),
+}
+#: Longer texts are kept and not interpreted.
+MAX_NUMBER_LENGTH: Final = 64
+
+
+class _RawElement(msgspec.Struct, rename="camel", gc=False):
+    timestamp: str
+    sampled_value: Annotated[msgspec.Raw, Meta()] = msgspec.Raw(b"[]")
+
+
+class _RawMeterValues(msgspec.Struct, rename="camel", gc=False):
+    meter_value: list[_RawElement] = msgspec.field(default_factory=list)
+    transaction_data: list[_RawElement] = msgspec.field(default_factory=list)
+
+
+_raw = msgspec.json.Decoder(_RawMeterValues).decode
+_samples = msgspec.json.Decoder().decode
+
+
+def elements_of(payload: bytes, decoded: tuple[MeterValue, ...], received_ms: int) -> tuple[MeterValueElement, ...]:
+    """The rows of a MeterValues or StopTransaction payload: samples as sent where they can be cut out of it.
+
+    `decoded` is the same list as it was read, repairs included. An unreadable timestamp becomes the time of receipt.
+    """
+    try:
+        message = _raw(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        texts = [encode_samples(element) for element in decoded]
+    else:
+        texts = [
+            bytes(element.sampled_value).decode("utf-8", "replace") for element in message.meter_value or message.transaction_data
+        ]
+        if len(texts) != len(decoded):
+            texts = [encode_samples(element) for element in decoded]
+    return tuple(
+        MeterValueElement(instant_or(element.timestamp, received_ms), text) for element, text in zip(decoded, texts, strict=True)
+    )
+
+
+def encode_samples(element: MeterValue) -> str:
+    """The `sampledValue` list of a decoded element as JSON text."""
+    return msgspec.json.encode([msgspec.Raw(encode(sample)) for sample in element.sampled_value]).decode()
+
+
+def instant_or(timestamp: object, received_ms: int) -> int:
+    """A charger's timestamp in ms, or the time of receipt where there is none that can be read (G-2: never refuse for time)."""
+    if not isinstance(timestamp, str):
+        return received_ms
+    try:
+        return parse_timestamp(timestamp)
+    except ValueError:
+        return received_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sampled value with its defaults applied. `value` is a number where it can be one, in `unit`."""
+
+    context: str
+    measurand: str
+    phase: str | None
+    location: str
+    format: str
+    unit: str | None
+    value: Decimal | str
+    raw_value: str
+    raw_unit: str | None
+
+
+def samples_of(text: str) -> list[Sample]:
+    """The samples of a row; what cannot be read as one is left out, what is empty too (M-3)."""
+    try:
+        values = _samples(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    return (
+        [_sample(value) for value in values if isinstance(value, dict) and str(value.get("value") or "").strip()]
+        if isinstance(values, list)
+        else []
+    )
+
+
+def _sample(value: dict[str, Any]) -> Sample:
+    def member(name: str, default: str) -> str:
+        text = value.get(name)
+        return text if isinstance(text, str) and text else default
+
+    measurand = member("measurand", "Energy.Active.Import.Register")
+    raw_unit = member("unit", "") or None
+    raw_value = str(value["value"])
+    kind = member("format", "Raw")
+    unit, number = (raw_unit, None) if kind == "SignedData" else normalise(raw_value, raw_unit or _default_unit(measurand))
+    return Sample(
+        context=member("context", "Sample.Periodic"),
+        measurand=measurand,
+        phase=member("phase", "") or None,
+        location=member("location", "Outlet"),
+        format=kind,
+        unit=unit,
+        value=raw_value if number is None else number,
+        raw_value=raw_value,
+        raw_unit=raw_unit,
+    )
+
+
+def _default_unit(measurand: str) -> str | None:
+    if measurand.startswith(ENERGY):
+        return "varh" if "Reactive" in measurand else "Wh"
+    return "Hertz" if measurand == "Frequency" else None
+
+
+def normalise(text: str, unit: str | None) -> tuple[str | None, Decimal | None]:
+    """The number that `text` is in the unit that is compared, and that unit; None where it is no number.
+
+    A decimal comma is read as a point (M-3).
+    """
+    normal_unit, factor = NORMAL_UNITS.get(unit or "", (unit, Decimal(1)))
+    try:
+        number = Decimal(text.strip().replace(",", ".")) if len(text) <= MAX_NUMBER_LENGTH else Decimal("NaN")
+    except InvalidOperation:
+        return normal_unit, None
+    return normal_unit, number * factor if number.is_finite() and abs(number.adjusted()) < MAX_NUMBER_LENGTH else None

@@ -1,0 +1,144 @@
+"""What an operator can see: configuration, live connections and records, put together. Knows no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from ocppd.central.chargers import Chargers
+from ocppd.central.connection import Connection, Exchange
+from ocppd.central.redaction import redact_call
+from ocppd.errors import UnknownMessage, UnknownTransaction
+from ocppd.storage.api import Storage
+from ocppd.storage.records import (
+    Boot,
+    ChargerRecord,
+    ConnectorRecord,
+    Direction,
+    MessageRecord,
+    MessageState,
+    TransactionRecord,
+)
+from ocppd.v16.types import RegistrationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerView:
+    """A charger as it is now."""
+
+    name: str
+    connected: bool
+    #: Its connection was let in by a password.
+    authenticated: bool
+    remote_ip: str
+    generation: int | None
+    connected_ms: int | None
+    last_seen_ms: int | None
+    registration: RegistrationStatus | None
+    heartbeat_interval_s: int
+    queued: int
+    boot: Boot | None
+    connectors: tuple[ConnectorRecord, ...]
+
+
+class Queries:
+    """Reads for operators. All Deferreds may fail with StorageUnavailable."""
+
+    def __init__(self, chargers: Chargers, storage: Storage) -> None:
+        self._chargers = chargers
+        self._storage = storage
+
+    def chargers(self, names: Sequence[str]) -> Deferred[list[ChargerView]]:
+        """These configured chargers, in this order; a name that is not configured is left out."""
+        known = [name for name in names if name in self._chargers.configuration.chargers]
+
+        def with_records(records: dict[str, ChargerRecord]) -> Deferred[list[ChargerView]]:
+            connectors = self._storage.read_connectors(known)
+            return connectors.addCallback(
+                lambda found: [self._view(name, records.get(name), found.get(name, ())) for name in known]
+            )
+
+        return self._storage.read_chargers(known).addCallback(with_records)
+
+    def charger(self, name: str) -> Deferred[ChargerView]:
+        """One charger. Raises UnknownCharger at once."""
+        self._chargers.settings(name)
+        return self.chargers([name]).addCallback(lambda views: views[0])
+
+    def _view(self, name: str, record: ChargerRecord | None, connectors: tuple[ConnectorRecord, ...]) -> ChargerView:
+        settings = self._chargers.settings(name)
+        connection = self._chargers.connection(name)
+        return ChargerView(
+            name=name,
+            connected=connection is not None,
+            authenticated=connection is not None and connection.settings.authorization is not None,
+            remote_ip="" if connection is None else connection.remote_ip,
+            generation=None if connection is None else connection.generation,
+            connected_ms=None if connection is None else connection.connected_ms,
+            last_seen_ms=_last_seen(connection, record),
+            registration=connection.registration if connection is not None else None if record is None else record.registration,
+            heartbeat_interval_s=settings.heartbeat_interval_s,
+            queued=0 if connection is None else len(connection.outbox),
+            boot=None if record is None else record.boot,
+            connectors=connectors,
+        )
+
+    def message(self, message_id: str) -> Deferred[MessageRecord]:
+        """A message by its id, from the journal or from memory. Fails with UnknownMessage."""
+
+        def found(record: MessageRecord | None) -> MessageRecord:
+            record = record or self._remembered(message_id)
+            if record is None:
+                raise UnknownMessage(message_id)
+            return record
+
+        return self._storage.read_message(message_id).addCallback(found)
+
+    def _remembered(self, message_id: str) -> MessageRecord | None:
+        for name in self._chargers.names():
+            for exchange in self._chargers.recent(name):
+                if exchange.call.message_id == message_id:
+                    return remembered_record(name, exchange)
+        return None
+
+    def remembered(self, name: str) -> list[MessageRecord]:
+        """The messages of a charger that are kept in memory alone, newest first. Raises UnknownCharger."""
+        self._chargers.settings(name)
+        return [remembered_record(name, exchange) for exchange in self._chargers.recent(name)]
+
+    def transaction(self, transaction_id: int) -> Deferred[TransactionRecord]:
+        """A transaction by its id. Fails with UnknownTransaction."""
+
+        def found(record: TransactionRecord | None) -> TransactionRecord:
+            if record is None:
+                raise UnknownTransaction(str(transaction_id))
+            return record
+
+        return self._storage.read_transaction(transaction_id).addCallback(found)
+
+
+def _last_seen(connection: Connection | None, record: ChargerRecord | None) -> int | None:
+    if connection is not None:
+        return connection.last_seen_ms
+    return None if record is None else record.last_seen_ms
+
+
+def remembered_record(charger: str, exchange: Exchange) -> MessageRecord:
+    """A message in memory, in the shape of one in the journal."""
+    call = exchange.call
+    frame = b"[2,%b,%b,%b]" % (call.wire_id, msgspec.json.encode(call.action), call.payload)
+    return MessageRecord(
+        sequence=0,
+        message_id=call.message_id,
+        charger=charger,
+        direction=Direction.FROM_CHARGER,
+        action=call.action,
+        state=MessageState.ERROR if exchange.answer.startswith(b"[4") else MessageState.COMPLETED,
+        created_ms=exchange.received_ms,
+        frame=redact_call(call.action, frame.decode("utf-8", "replace")),
+        answer=exchange.answer.decode("utf-8", "replace"),
+        durable=False,
+    )

@@ -1,0 +1,224 @@
+"""What a charger tells becomes a record, with our default answer, before any handler sees it.
+
+Decision 5 of docs/architecture.md: durable before answered, and not by the handler. One method per durable action;
+each gives a Deferred of `Recorded`, whose `amend` records what a user's handler answers instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from twisted.internet.defer import Deferred
+
+from ocppd.central.authorization import id_tag_key
+from ocppd.central.meter_values import elements_of, instant_or
+from ocppd.config import ChargerSettings
+from ocppd.ocppj.frames import Call, call_result_frame
+from ocppd.storage.api import Storage
+from ocppd.storage.records import Boot, Inbound, Start, Started, Status, Stop, Stopped
+from ocppd.v16 import core, firmware, security
+from ocppd.v16.codec import encode
+from ocppd.v16.timestamps import format_timestamp
+from ocppd.v16.types import GenericStatusEnumType, IdTagInfo, Message, Reason, RegistrationStatus
+
+#: G-2: a charger's clock that is further ahead than this is flagged.
+CLOCK_TOLERANCE_MS: Final = 5 * 60 * 1000
+
+
+class Peer(Protocol):
+    """What recording needs to know of the connection."""
+
+    name: str
+    generation: int
+    settings: ChargerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A message on disk, with the answer that stands there."""
+
+    answer: Message
+    sequence: int
+    #: Records another answer: (confirmation, frame) → Deferred.
+    amend: Callable[[Any, str], Deferred[None]]
+
+
+Method = Callable[[Peer, Call, Any, int], Deferred[Recorded]]
+
+
+class Recorder:
+    """Turns durable messages into use cases of the storage. `authorize` gives the verdict on an id tag now."""
+
+    def __init__(self, storage: Storage, authorize: Callable[[str], IdTagInfo]) -> None:
+        self._storage = storage
+        self._authorize = authorize
+        #: The durable actions: transaction frames, boots, statuses, security frames (API.md, `/messages`).
+        self.methods: dict[str, Method] = {
+            "BootNotification": self._boot,
+            "StatusNotification": self._status,
+            "StartTransaction": self._start,
+            "StopTransaction": self._stop,
+            "MeterValues": self._meter_values,
+        }
+        plain: dict[str, Message] = {
+            "DiagnosticsStatusNotification": firmware.DiagnosticsStatusNotificationConfirmation(),
+            "FirmwareStatusNotification": firmware.FirmwareStatusNotificationConfirmation(),
+            "LogStatusNotification": security.LogStatusNotificationConfirmation(),
+            "SecurityEventNotification": security.SecurityEventNotificationConfirmation(),
+            "SignCertificate": security.SignCertificateConfirmation(status=GenericStatusEnumType.REJECTED),
+            "SignedFirmwareStatusNotification": security.SignedFirmwareStatusNotificationConfirmation(),
+        }
+        for action, answer in plain.items():
+            self.methods[action] = self._journal(answer)
+
+    def refused(self, peer: Peer, call: Call, frame: bytes, now_ms: int) -> Deferred[int]:
+        """Journal a durable message whose payload cannot be processed, with the CALLERROR it gets."""
+        return self._storage.message_received(_inbound(peer, call, frame.decode(), now_ms), failed=True)
+
+    def failed(self, recorded: Recorded, frame: bytes) -> Deferred[None]:
+        """Record that a recorded message was answered CALLERROR after all, because a user's handler failed."""
+        return self._storage.answer_amended(recorded.sequence, frame.decode(), failed=True)
+
+    def _boot(self, peer: Peer, call: Call, request: core.BootNotificationRequest, now_ms: int) -> Deferred[Recorded]:
+        interval_s = peer.settings.heartbeat_interval_s
+        answer = core.BootNotificationConfirmation(
+            status=RegistrationStatus.ACCEPTED, current_time=format_timestamp(now_ms), interval=interval_s
+        )
+        boot = Boot(
+            vendor=request.charge_point_vendor,
+            model=request.charge_point_model,
+            serial_number=_optional(request.charge_point_serial_number),
+            charge_box_serial_number=_optional(request.charge_box_serial_number),
+            firmware_version=_optional(request.firmware_version),
+            iccid=_optional(request.iccid),
+            imsi=_optional(request.imsi),
+            meter_type=_optional(request.meter_type),
+            meter_serial_number=_optional(request.meter_serial_number),
+            registration=answer.status,
+            interval_s=interval_s,
+        )
+
+        def recorded(sequence: int) -> Recorded:
+            def amend(other: core.BootNotificationConfirmation, frame: str) -> Deferred[None]:
+                return self._storage.registration_amended(sequence, frame, other.status, other.interval)
+
+            return Recorded(answer, sequence, amend)
+
+        return self._storage.charger_booted(_inbound(peer, call, _frame(call, answer), now_ms), boot).addCallback(recorded)
+
+    def _status(self, peer: Peer, call: Call, request: core.StatusNotificationRequest, now_ms: int) -> Deferred[Recorded]:
+        answer = core.StatusNotificationConfirmation()
+        status = Status(
+            connector_id=request.connector_id,
+            status=request.status,
+            error_code=request.error_code,
+            info=_optional(request.info),
+            vendor_id=_optional(request.vendor_id),
+            vendor_error_code=_optional(request.vendor_error_code),
+            timestamp_ms=instant_or(request.timestamp, now_ms),
+        )
+        done = self._storage.status_notified(_inbound(peer, call, _frame(call, answer), now_ms), status)
+        return done.addCallback(self._plainly_recorded, answer)
+
+    def _start(self, peer: Peer, call: Call, request: core.StartTransactionRequest, now_ms: int) -> Deferred[Recorded]:
+        verdict = self._authorize(request.id_tag)
+
+        def answer(transaction_id: int) -> core.StartTransactionConfirmation:
+            return core.StartTransactionConfirmation(id_tag_info=verdict, transaction_id=transaction_id)
+
+        started_ms = instant_or(request.timestamp, now_ms)
+        start = Start(
+            connector_id=request.connector_id,
+            id_tag=request.id_tag,
+            id_tag_key=id_tag_key(request.id_tag),
+            meter_start_wh=request.meter_start,
+            timestamp_ms=started_ms,
+            reservation_id=_optional(request.reservation_id),
+            verdict=verdict.status,
+            answer=lambda transaction_id: _frame(call, answer(transaction_id)),
+            flags=_start_flags(request, started_ms, now_ms),
+        )
+
+        def recorded(started: Started) -> Recorded:
+            given = answer(started.transaction_id)
+
+            def amend(other: core.StartTransactionConfirmation, frame: str) -> Deferred[None]:
+                if other.transaction_id != started.transaction_id:
+                    raise ValueError("a handler may change the verdict of a start, not its transaction id")
+                return self._storage.verdict_amended(started.sequence, frame, other.id_tag_info.status)
+
+            return Recorded(given, started.sequence, amend)
+
+        return self._storage.transaction_started(_inbound(peer, call, "", now_ms), start).addCallback(recorded)
+
+    def _stop(self, peer: Peer, call: Call, request: core.StopTransactionRequest, now_ms: int) -> Deferred[Recorded]:
+        id_tag = _optional(request.id_tag)
+        verdict = None if id_tag is None else self._authorize(id_tag)
+        answer = core.StopTransactionConfirmation(id_tag_info=UNSET if verdict is None else verdict)
+        stopped_ms = instant_or(request.timestamp, now_ms)
+        data = request.transaction_data
+        stop = Stop(
+            transaction_id=request.transaction_id,
+            id_tag=id_tag,
+            meter_stop_wh=request.meter_stop,
+            timestamp_ms=stopped_ms,
+            reason=str(Reason.LOCAL if isinstance(request.reason, UnsetType) else request.reason),
+            verdict=None if verdict is None else verdict.status,
+            elements=() if isinstance(data, UnsetType) else elements_of(call.payload, data, now_ms),
+            flags=("timeInFuture",) if stopped_ms > now_ms + CLOCK_TOLERANCE_MS else (),
+        )
+
+        def recorded(stopped: Stopped) -> Recorded:
+            return self._plainly_recorded(stopped.sequence, answer)
+
+        return self._storage.transaction_stopped(_inbound(peer, call, _frame(call, answer), now_ms), stop).addCallback(recorded)
+
+    def _meter_values(self, peer: Peer, call: Call, request: core.MeterValuesRequest, now_ms: int) -> Deferred[Recorded]:
+        answer = core.MeterValuesConfirmation()
+        elements = elements_of(call.payload, request.meter_value, now_ms)
+        done = self._storage.meter_values_received(
+            _inbound(peer, call, _frame(call, answer), now_ms), request.connector_id, _optional(request.transaction_id), elements
+        )
+        return done.addCallback(self._plainly_recorded, answer)
+
+    def _journal(self, answer: Message) -> Method:
+        def journal(peer: Peer, call: Call, request: Any, now_ms: int) -> Deferred[Recorded]:
+            done = self._storage.message_received(_inbound(peer, call, _frame(call, answer), now_ms))
+            return done.addCallback(self._plainly_recorded, answer)
+
+        return journal
+
+    def _plainly_recorded(self, sequence: int, answer: Message) -> Recorded:
+        def amend(_: Any, frame: str) -> Deferred[None]:
+            return self._storage.answer_amended(sequence, frame)
+
+        return Recorded(answer, sequence, amend)
+
+
+def _inbound(peer: Peer, call: Call, answer: str, now_ms: int) -> Inbound:
+    """The message as it came (G-12); the frame is put together again from its parts, which are as they came."""
+    frame = b"[2,%b,%b,%b]" % (call.wire_id, msgspec.json.encode(call.action), call.payload)
+    return Inbound(peer.name, peer.generation, now_ms, call.message_id, call.action, frame.decode("utf-8", "replace"), answer)
+
+
+def _frame(call: Call, answer: Message) -> str:
+    return call_result_frame(call.wire_id, encode(answer)).decode()
+
+
+def _optional(value: Any) -> Any:
+    """UNSET as None, which is how records write what is absent."""
+    return None if value is UNSET else value
+
+
+def _start_flags(request: core.StartTransactionRequest, started_ms: int, now_ms: int) -> tuple[str, ...]:
+    """What cannot be right is stored as a flag and answered normally (T-6)."""
+    flags = {
+        "connectorZero": request.connector_id < 1,
+        "meterNegative": request.meter_start < 0,
+        "timeInFuture": started_ms > now_ms + CLOCK_TOLERANCE_MS,
+    }
+    return tuple(flag for flag, raised in flags.items() if raised)

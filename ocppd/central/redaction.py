@@ -1,0 +1,69 @@
+"""Frames without their secrets, for everything that is kept or shown. Decision 9 of docs/architecture.md. Pure.
+
+Secret are: the value of the configuration key AuthorizationKey (REQUIREMENTS Z-8), and the credentials inside URLs
+that files are fetched from or sent to (3.7).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+HIDDEN: Final = "***"
+SECRET_KEYS: Final = frozenset({"authorizationkey"})
+#: Where a URL may carry credentials, per action, as a path of member names.
+URL_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
+    "GetDiagnostics": ("location",),
+    "UpdateFirmware": ("location",),
+    "GetLog": ("log", "remoteLocation"),
+    "SignedUpdateFirmware": ("firmware", "location"),
+}
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#]*@")
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def redact_call(action: str, frame: str) -> str:
+    """A CALL frame as it may be kept; the same text where it has no secret."""
+    if action != "ChangeConfiguration" and action not in URL_MEMBERS:
+        return frame
+    elements = _decode(frame)
+    payload = elements[3]
+    if action == "ChangeConfiguration":
+        changed = _hide_value(payload, "value")
+    else:
+        changed = _hide_credentials(payload, URL_MEMBERS[action])
+    return _encode(elements).decode() if changed else frame
+
+
+def redact_answer(action: str, frame: str) -> str:
+    """A CALLRESULT or CALLERROR to `action` as it may be kept; the same text where it has no secret."""
+    if action != "GetConfiguration" or not any(key in frame.casefold() for key in SECRET_KEYS):
+        return frame
+    try:
+        elements = _decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return HIDDEN
+    entries = elements[2].get("configurationKey") if isinstance(elements[2], dict) else None
+    changed = [_hide_value(entry, "value") for entry in entries] if isinstance(entries, list) else []
+    return _encode(elements).decode() if any(changed) else frame
+
+
+def _hide_value(entry: Any, member: str) -> bool:
+    if not isinstance(entry, dict) or str(entry.get("key", "")).casefold() not in SECRET_KEYS or member not in entry:
+        return False
+    entry[member] = HIDDEN
+    return True
+
+
+def _hide_credentials(payload: Any, path: tuple[str, ...]) -> bool:
+    for member in path[:-1]:
+        payload = payload.get(member) if isinstance(payload, dict) else None
+    url = payload.get(path[-1]) if isinstance(payload, dict) else None
+    if not isinstance(url, str):
+        return False
+    payload[path[-1]] = _CREDENTIALS.sub(f"{HIDDEN}@", url)
+    return bool(payload[path[-1]] != url)

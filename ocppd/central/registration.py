@@ -1,0 +1,64 @@
+"""What a charger's registration permits, in both directions. REQUIREMENTS 2.2, OCPP 1.6 section 4.2. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ocppd.v16.remote_trigger import TriggerMessageRequest
+from ocppd.v16.security import ExtendedTriggerMessageRequest
+from ocppd.v16.types import Message, RegistrationStatus
+
+#: Answered whatever the registration: the charger repeats security events until they are delivered (V-11).
+ALWAYS: Final = frozenset({"BootNotification", "SecurityEventNotification"})
+#: OCPP 1.6 section 4.2: not while the registration is Pending.
+NOT_WHILE_PENDING: Final = frozenset({"RemoteStartTransaction", "RemoteStopTransaction"})
+#: Which message of the charger a call of ours asks for, so that it is welcome while Pending.
+ASKED_FOR: Final = {
+    "GetDiagnostics": "DiagnosticsStatusNotification",
+    "UpdateFirmware": "FirmwareStatusNotification",
+    "GetLog": "LogStatusNotification",
+    "SignedUpdateFirmware": "SignedFirmwareStatusNotification",
+}
+#: What ExtendedTriggerMessage asks for under another name (V-12).
+EXTENDED_TRIGGERS: Final = {
+    "SignChargePointCertificate": "SignCertificate",
+    "FirmwareStatusNotification": "SignedFirmwareStatusNotification",
+}
+
+
+def may_receive(registration: RegistrationStatus | None, action: str, asked_for: frozenset[str] | set[str]) -> bool:
+    """Whether a CALL of the charger is processed, or answered SecurityError."""
+    if registration is RegistrationStatus.ACCEPTED or action in ALWAYS:
+        return True
+    return registration is RegistrationStatus.PENDING and action in asked_for
+
+
+def may_send(registration: RegistrationStatus | None, request: Message, action: str) -> bool:
+    """Whether a CALL of ours may go to the charger now."""
+    if registration is RegistrationStatus.ACCEPTED:
+        return not asks_for_boot(request)
+    return registration is RegistrationStatus.PENDING and action not in NOT_WHILE_PENDING
+
+
+def may_wait(registration: RegistrationStatus | None, request: Message, action: str) -> bool:
+    """Whether a later registration could permit what `may_send` refuses now."""
+    return registration is not RegistrationStatus.ACCEPTED and not (
+        registration is RegistrationStatus.PENDING and action in NOT_WHILE_PENDING
+    )
+
+
+def asks_for_boot(request: Message) -> bool:
+    """A trigger of BootNotification, which an accepted charger must not get (errata 3.40)."""
+    return (
+        isinstance(request, TriggerMessageRequest | ExtendedTriggerMessageRequest)
+        and request.requested_message == "BootNotification"
+    )
+
+
+def asked_message(request: Message, action: str) -> str | None:
+    """The message of the charger that this call of ours asks for."""
+    if isinstance(request, TriggerMessageRequest):
+        return str(request.requested_message)
+    if isinstance(request, ExtendedTriggerMessageRequest):
+        return EXTENDED_TRIGGERS.get(request.requested_message, str(request.requested_message))
+    return ASKED_FOR.get(action)

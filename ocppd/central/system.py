@@ -1,0 +1,129 @@
+"""The central system as the doors see it: who may connect, who is connected, what commands there are.
+
+Built once by `ocppd.service`; nothing here knows how bytes travel or where records are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ocppd.central.authorization import authorize
+from ocppd.central.chargers import Chargers
+from ocppd.central.commands import Commands, Hooks
+from ocppd.central.connection import Connection, Exchange, Link, Wiring
+from ocppd.central.dispatch import Dispatch, as_deferred
+from ocppd.central.handler_names import ERROR_HANDLER, RESPONSE_SUFFIX
+from ocppd.central.handlers import CentralSystemHandlers
+from ocppd.central.queries import Queries
+from ocppd.central.recorder import Recorder
+from ocppd.clock import Clock, now_ms
+from ocppd.config import ChargerSettings, Configuration, UnknownIdTags
+from ocppd.errors import CallErrorReceived
+from ocppd.ocppj.frames import Call
+from ocppd.storage.api import Storage
+from ocppd.storage.records import ConnectedCharger
+from ocppd.v16.types import IdTagInfo, Message
+
+log = Logger()
+
+
+class CentralSystem:
+    """Chargers, their messages, and the calls to them."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        storage: Storage,
+        clock: Clock,
+        handlers: CentralSystemHandlers,
+        unknown_id_tags: UnknownIdTags | None = None,
+    ) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._handlers = handlers
+        self._unknown_id_tags = unknown_id_tags
+        self.chargers = Chargers(configuration, clock)
+        self.commands = Commands(storage, self.chargers, clock, Hooks(self._answered, self._refused))
+        self.queries = Queries(self.chargers, storage)
+        dispatch = Dispatch(Recorder(storage, self._authorize), handlers, self._authorize, clock, self._observe)
+        self._wiring = Wiring(clock, storage, dispatch, self.commands.ended, self.commands.answered_late, self._submit)
+
+    # Connections
+
+    def connecting(self, name: str, remote_ip: str) -> Deferred[ConnectedCharger]:
+        """A charger has passed the checks of its handshake: issue its generation. Fails with StorageUnavailable."""
+        return self._storage.charger_connected(name, remote_ip, now_ms(self._clock))
+
+    def connected(self, settings: ChargerSettings, link: Link, known: ConnectedCharger) -> Connection:
+        """The handshake is complete: this is the charger's connection now, and what waits for it goes out."""
+        connection = Connection(settings, link, known, self._wiring)
+        for queued in known.queued:
+            connection.outbox.hold(self.commands.restore(queued))
+        if self.chargers.attach(connection):
+            log.info("{charger}: connected from {ip}", charger=settings.name, ip=link.remote_ip, generation=known.generation)
+        else:
+            connection.close_calls()
+            link.close(1001, "a newer connection is there")
+        return connection
+
+    def disconnected(self, connection: Connection, code: int | None, reason: str) -> None:
+        """The connection is over."""
+        connection.close_calls()
+        log.info("{charger}: disconnected ({code})", charger=connection.name, code=code, reason=reason)
+        seen = self._storage.charger_seen(connection.name, connection.generation, connection.last_seen_ms)
+        seen.addErrback(_log_unseen, connection.name)
+        self.chargers.detach(connection)
+
+    # Users' handlers
+
+    def _answered(self, charger: str, action: str, request: Message, confirmation: Message) -> Deferred[Any] | None:
+        name = f"{action}{RESPONSE_SUFFIX}"
+        if getattr(type(self._handlers), name) is getattr(CentralSystemHandlers, name):
+            return None
+        return as_deferred(getattr(self._handlers, name), self._at_hand(charger), request, confirmation)
+
+    def _refused(self, charger: str, request: Message, error: CallErrorReceived) -> Deferred[Any]:
+        return as_deferred(getattr(self._handlers, ERROR_HANDLER), self._at_hand(charger), request, error)
+
+    def _at_hand(self, charger: str) -> Connection | Absent:
+        return self.chargers.connection(charger) or Absent(charger, self._submit)
+
+    def _submit(self, charger: str, request: Message) -> Deferred[Any]:
+        return maybeDeferred(self.commands.submit, charger, request)
+
+    # What the wiring asks
+
+    def _authorize(self, id_tag: str) -> IdTagInfo:
+        return authorize(id_tag, self.chargers.configuration.id_tags, self._unknown_id_tags, now_ms(self._clock))
+
+    def _observe(self, charger: str, received_ms: int, call: Call, answer: bytes) -> None:
+        self.chargers.remember(charger, Exchange(received_ms, call, answer))
+
+
+class Absent:
+    """The `Charger` that a response handler is given where the connection is gone meanwhile."""
+
+    remote_ip = ""
+
+    def __init__(self, name: str, submit: Any) -> None:
+        self.name = name
+        self._submit = submit
+
+    def follow_up(self, request: Message) -> None:
+        """Queue `request`, or log that it does not wait for an offline charger."""
+        self._submit(self.name, request).addErrback(_log_not_sent, self.name)
+
+    def close_after_answer(self, code: int = 1001, reason: str = "") -> None:
+        """There is nothing to close."""
+
+
+def _log_unseen(failure: Failure, charger: str) -> None:
+    log.warn("{charger}: when it was last seen is not recorded: {reason}", charger=charger, reason=failure.getErrorMessage())
+
+
+def _log_not_sent(failure: Failure, charger: str) -> None:
+    log.warn("{charger}: a follow-up was not sent: {reason}", charger=charger, reason=failure.getErrorMessage())

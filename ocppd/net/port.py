@@ -1,0 +1,35 @@
+"""Puts the doors of the port together. Imports Klein, and with it the global reactor: import this at the start, not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+from ocppd.central.system import CentralSystem
+from ocppd.config import Settings
+from ocppd.net.rest.access import AccessRules
+from ocppd.net.rest.app import Api, make_resource
+from ocppd.net.rest.body import ApiRequest
+from ocppd.net.site import ApiSite, OnePort
+from ocppd.net.websocket import ChargerFactory, Door
+from ocppd.storage.api import Storage
+
+
+def make_factory(
+    settings: Settings, central: CentralSystem, storage: Storage, reactor: Any, closing: Callable[[], bool]
+) -> OnePort:
+    """The factory of the port: chargers' WebSockets and the operators' HTTP."""
+    chargers = ChargerFactory(Door(central, settings.charger_paths, settings.handshake, reactor, closing), reactor)
+    api = Api(
+        chargers=central.chargers,
+        commands=central.commands,
+        queries=central.queries,
+        storage=storage,
+        clock=reactor,
+        access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),
+        charger_paths=settings.charger_paths,
+        version=version("ocppd"),
+        ready=lambda: not closing(),
+    )
+    return OnePort(chargers, ApiSite(make_resource(api), ApiRequest, chargers, reactor), reactor)

@@ -1,0 +1,131 @@
+"""One port for chargers and operators: the first request decides. Decision 6 of docs/architecture.md.
+
+A first request that asks for a WebSocket goes to Autobahn alone, so that a charger's connection carries no HTTP
+channel for its life. An Upgrade that comes later on a kept-alive connection (a reverse proxy does that) is handed
+over by Twisted Web, the slow way.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, cast
+
+from autobahn.twisted.resource import WebSocketResource
+from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+from ocppd.clock import Clock, DelayedCall
+from ocppd.net.websocket import HANDSHAKE_TIMEOUT_S, ChargerFactory
+
+#: H-4: what a request line and its headers may take until they are complete; Twisted Web answers what is larger.
+MAX_HEAD_BYTES: Final = 16 * 1024
+END_OF_HEAD: Final = b"\r\n\r\n"
+#: Seconds of silence on a kept-alive HTTP connection.
+IDLE_TIMEOUT_S: Final = 60
+
+_UPGRADE: Final = re.compile(rb"^upgrade:[^\r\n]*\bwebsocket\b", re.IGNORECASE | re.MULTILINE)
+
+
+def asks_for_websocket(head: bytes) -> bool:
+    """Whether a request head asks to become a WebSocket."""
+    return _UPGRADE.search(head) is not None
+
+
+class FirstRequest(Protocol):
+    """Waits for the head of the first request, then gives the transport to the protocol it asks for."""
+
+    def __init__(self, port: OnePort, address: IAddress) -> None:
+        self._port = port
+        self._address = address
+        self._received = b""
+        self._timeout: DelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """A peer that sends nothing is not kept."""
+        self._timeout = self._port.clock.callLater(HANDSHAKE_TIMEOUT_S, self._give_up)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Collect until the head is complete, or is too large to become anything but an error of Twisted Web."""
+        self._received += data
+        end = self._received.find(END_OF_HEAD)
+        if end >= 0 or len(self._received) > MAX_HEAD_BYTES:
+            head = self._received[: end + 2] if end >= 0 else b""
+            self._become(self._port.chargers if asks_for_websocket(head) else self._port.site)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Gone before it said what it wants."""
+        self._stop_waiting()
+
+    def _become(self, factory: Factory) -> None:
+        self._stop_waiting()
+        protocol = factory.buildProtocol(self._address)
+        assert protocol is not None, "neither factory refuses"
+        received, self._received = self._received, b""
+        hand_over(self.transport, protocol)
+        protocol.dataReceived(received)
+
+    def _give_up(self) -> None:
+        self._timeout = None
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def _stop_waiting(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
+
+
+def hand_over(transport: Any, protocol: IProtocol) -> None:
+    """Make `protocol` the one that the transport talks to; TLS is a protocol that wraps another."""
+    if isinstance(transport, ProtocolWrapper):
+        cast(Any, transport).wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
+    protocol.makeConnection(transport)
+
+
+class ApiSite(Site):
+    """The HTTP side of the port."""
+
+    displayTracebacks = False
+
+    noisy = False
+
+    def __init__(self, resource: IResource, request: type[Request], chargers: ChargerFactory, reactor: Any) -> None:
+        super().__init__(resource, requestFactory=request, timeout=IDLE_TIMEOUT_S, reactor=reactor)
+        self._websocket = WebSocketResource(chargers)
+
+    def getResourceFor(self, request: Any) -> Any:
+        """The chargers' door for an Upgrade on a kept-alive connection, else what the API has at this path."""
+        request.setHeader(b"server", b"ocppd")
+        upgrade = request.getHeader(b"upgrade") or b""
+        if b"websocket" in upgrade.lower():
+            return self._websocket
+        return super().getResourceFor(request)
+
+
+class OnePort(Factory):
+    """The factory of the port."""
+
+    noisy = False
+
+    def __init__(self, chargers: ChargerFactory, site: Site, clock: Clock) -> None:
+        self.chargers = chargers
+        self.site = site
+        self.clock = clock
+
+    def startFactory(self) -> None:
+        """The port listens."""
+        self.site.doStart()
+
+    def stopFactory(self) -> None:
+        """The port has stopped."""
+        self.site.doStop()
+
+    def buildProtocol(self, addr: IAddress) -> IProtocol:
+        """One per connection."""
+        return FirstRequest(self, addr)

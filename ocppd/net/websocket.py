@@ -1,0 +1,290 @@
+"""The chargers' door: the handshake and its order of checks, limits, pings, close codes. REQUIREMENTS 1.1 to 1.3, 1.8.
+
+What a message means is `ocppd.central.connection`'s business. The parts of Autobahn that are touched here and are not
+documented: `sendCloseFrame` (its public `sendClose` refuses the codes that a server must use), `failHandshake` and
+`succeedHandshake` (overridden), `autoPingInterval` per instance, `closeHandshakeTimeoutCall`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ocppd.central.connection import Connection
+from ocppd.central.system import CentralSystem
+from ocppd.clock import Clock, DelayedCall
+from ocppd.config import ChargerSettings, Handshake, Mode
+from ocppd.errors import StorageUnavailable, UnknownCharger
+from ocppd.net.credentials import matches, password_of
+from ocppd.net.identity import BadIdentity, NoEndpoint, identity_of
+from ocppd.storage.records import ConnectedCharger
+
+log = Logger()
+
+SUBPROTOCOL: Final = "ocpp1.6"
+#: F-13: a fat StopTransaction must fit, or the charger repeats it for ever.
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+#: H-4: from the first byte to the end of the handshake.
+HANDSHAKE_TIMEOUT_S: Final = 15
+#: How long a closing charger may take to confirm the close before its TCP connection is dropped.
+CLOSE_TIMEOUT_S: Final = 5
+#: P-3: silence after a ping that ends the connection.
+PONG_TIMEOUT_S: Final = 20
+#: How soon a refused charger may come back while we are shutting down or storage is down.
+RETRY_AFTER_S: Final = 10
+
+UNSUPPORTED_DATA_CLOSE: Final = 1003
+PROTOCOL_ERROR_CLOSE: Final = 1002
+GOING_AWAY_CLOSE: Final = 1001
+REASON_BYTES: Final = 123  # RFC 6455 5.5: a control frame has 125 bytes, two of them are the code
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What a handshake needs to know."""
+
+    central: CentralSystem
+    charger_paths: tuple[str, ...]
+    handshake: Handshake
+    clock: Clock
+    #: True while the daemon stops.
+    closing: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A handshake that passed every check."""
+
+    settings: ChargerSettings
+    known: ConnectedCharger
+    #: None: complete it without naming one.
+    subprotocol: str | None
+    #: The charger speaks nothing that we do: complete the handshake, then close (W-2, `spec`).
+    unspoken: bool
+
+
+class Refusal(ConnectionDeny):
+    """A handshake that gets an HTTP error, with headers that Autobahn's own exception does not carry (H-3)."""
+
+    def __init__(self, code: int, reason: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(int(code), reason)
+        self.headers = headers
+
+
+class ChargerProtocol(WebSocketServerProtocol):
+    """The WebSocket of one charger; the `Link` of its connection."""
+
+    factory: ChargerFactory
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._admitted: Admitted | None = None
+        self._connection: Connection | None = None
+        self._refusal_headers: tuple[tuple[str, str], ...] = ()
+        self._probe: DelayedCall | None = None
+        self._gone = False
+
+    # The handshake
+
+    def onConnect(self, request: Any) -> Deferred[str | None]:
+        """The checks 3 to 8 of REQUIREMENTS 1.3, in that order; Autobahn has done 2."""
+        try:
+            settings, subprotocol, unspoken = self._check(request)
+        except Refusal as refusal:
+            self._refusal_headers = refusal.headers
+            raise
+        known = self.factory.door.central.connecting(settings.name, self.remote_ip)
+
+        def admit(known: ConnectedCharger) -> str | None:
+            self._admitted = Admitted(settings, known, subprotocol, unspoken)
+            self.autoPingInterval = settings.ping_interval_s
+            return subprotocol
+
+        def unavailable(failure: Failure) -> None:
+            failure.trap(StorageUnavailable)
+            log.error("{charger}: refused, {reason}", charger=settings.name, reason=failure.getErrorMessage())
+            self._refusal_headers = (("Retry-After", str(RETRY_AFTER_S)),)
+            raise ConnectionDeny(int(HTTPStatus.SERVICE_UNAVAILABLE), "storage is not available")
+
+        return known.addCallbacks(admit, unavailable)
+
+    def _check(self, request: Any) -> tuple[ChargerSettings, str | None, bool]:
+        door = self.factory.door
+        if door.closing():
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "shutting down", (("Retry-After", str(RETRY_AFTER_S)),))
+        try:
+            name = identity_of(self.http_request_uri, door.charger_paths)
+            settings = door.central.chargers.settings(name)
+        except BadIdentity as error:
+            raise Refusal(HTTPStatus.BAD_REQUEST, f"bad identity: {error}") from None
+        except NoEndpoint as error:
+            raise Refusal(HTTPStatus.NOT_FOUND, str(error)) from None
+        except UnknownCharger:
+            door.central.chargers.refused(name, self.remote_ip)
+            raise Refusal(HTTPStatus.NOT_FOUND, "unknown charger") from None
+        self._check_password(settings, request.headers.get("authorization"))
+        subprotocol, unspoken = self._subprotocol(settings, request.protocols)
+        return settings, subprotocol, unspoken
+
+    def _check_password(self, settings: ChargerSettings, header: str | None) -> None:
+        if settings.authorization is None:
+            return
+        password = password_of(header, settings.name)
+        if not matches(password, settings.authorization, tolerant=settings.mode is Mode.TOLERANT):
+            log.warn("{charger}: wrong or missing credentials from {ip}", charger=settings.name, ip=self.remote_ip)
+            raise Refusal(HTTPStatus.UNAUTHORIZED, "credentials needed", (("WWW-Authenticate", 'Basic realm="ocppd"'),))
+
+    def _subprotocol(self, settings: ChargerSettings, offered: list[str]) -> tuple[str | None, bool]:
+        """W-1 to W-3: the subprotocol to name in the answer, and whether the connection is to be closed for want of one."""
+        if SUBPROTOCOL in offered:
+            return SUBPROTOCOL, False
+        if not offered and settings.assume_subprotocol:
+            return None, False
+        if self.factory.door.handshake is Handshake.SPEC:
+            return None, True
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"the subprotocol {SUBPROTOCOL} is needed")
+
+    def succeedHandshake(self, result: str | None) -> None:
+        """Complete the handshake, unless the charger went away while its records were looked up."""
+        if not self._gone:
+            super().succeedHandshake(result)
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
+        """Refuse the handshake, unless the charger went away."""
+        if not self._gone:
+            super().failHandshake(reason, code, [*(responseHeaders or ()), *self._refusal_headers])
+
+    def sendHttpErrorResponse(self, code: int, reason: str, responseHeaders: Any = None) -> None:
+        """A complete HTTP answer; nothing of what the peer sent is in it."""
+        phrase = HTTPStatus(code).phrase
+        body = f"{phrase}\n".encode()
+        headers = [
+            ("Server", "ocppd"),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+            *(responseHeaders or ()),
+        ]
+        if code == HTTPStatus.UPGRADE_REQUIRED:
+            headers.append(("Upgrade", "websocket"))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        log.info("refused a handshake from {ip}: {code} {reason}", ip=self.remote_ip, code=int(code), reason=reason[:200])
+        self.sendData(f"HTTP/1.1 {int(code)} {phrase}\r\n{lines}\r\n".encode() + body)
+
+    # The connection
+
+    def onOpen(self) -> None:
+        """The handshake is complete."""
+        admitted = self._admitted
+        assert admitted is not None, "onConnect was here"
+        if admitted.unspoken:
+            self.close(PROTOCOL_ERROR_CLOSE, f"the subprotocol {SUBPROTOCOL} is needed")
+            return
+        self._connection = self.factory.door.central.connected(admitted.settings, self, admitted.known)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """One message of the charger. An exception costs this message, not the connection."""
+        if self._connection is None:
+            return
+        if isBinary:
+            self.close(UNSUPPORTED_DATA_CLOSE, "only text messages are OCPP-J")
+            return
+        try:
+            self._connection.received(bytes(payload))
+        except Exception:  # the boundary: what Autobahn is told would end the connection
+            log.failure("{charger}: a message could not be processed", charger=self._connection.name)
+
+    def onPong(self, payload: bytes) -> None:
+        """The charger is there (C-3)."""
+        if self._connection is not None:
+            self._connection.alive()
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """The connection is over, or never began."""
+        self._gone = True
+        if self.closeHandshakeTimeoutCall is not None:  # Autobahn leaves it behind where the peer drops the connection
+            self.closeHandshakeTimeoutCall.cancel()
+            self.closeHandshakeTimeoutCall = None
+        if self._probe is not None:
+            self._probe.cancel()
+            self._probe = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self.factory.door.central.disconnected(connection, code, reason or "")
+
+    # What the connection asks (central.connection.Link)
+
+    @property
+    def remote_ip(self) -> str:
+        """The address of the peer, an IPv4-mapped one unmapped; empty where it has none (a Unix socket)."""
+        return plain_address(getattr(self.transport.getPeer(), "host", ""))
+
+    def send(self, frame: bytes) -> None:
+        """Write a text message; dropped where the connection is closing."""
+        if self.state == self.STATE_OPEN:
+            self.sendMessage(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with `code`; the peer receives it before the TCP connection ends."""
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(code, _cut(reason), False)
+
+    def probe(self) -> None:
+        """Ping; drop the connection where nothing has come for PONG_TIMEOUT_S seconds (S-5)."""
+        connection = self._connection
+        if connection is None or self._probe is not None or self.state != self.STATE_OPEN:
+            return
+        heard_ms = connection.last_seen_ms
+        self.sendPing()
+
+        def silent() -> None:
+            self._probe = None
+            if connection.last_seen_ms == heard_ms:
+                log.warn("{charger}: silent, closing", charger=connection.name)
+                self.close(GOING_AWAY_CLOSE, "no answers")
+
+        self._probe = self.factory.door.clock.callLater(PONG_TIMEOUT_S, silent)
+
+
+class ChargerFactory(WebSocketServerFactory):
+    """Makes the protocol of each charger's connection."""
+
+    protocol = ChargerProtocol
+
+    def __init__(self, door: Door, reactor: Any) -> None:
+        super().__init__(protocols=[SUBPROTOCOL], server="ocppd", reactor=reactor)
+        self.door = door
+        self.setProtocolOptions(
+            webStatus=False,
+            failByDrop=False,
+            maxMessagePayloadSize=MAX_MESSAGE_BYTES,
+            maxFramePayloadSize=MAX_MESSAGE_BYTES,
+            openHandshakeTimeout=HANDSHAKE_TIMEOUT_S,
+            closeHandshakeTimeout=CLOSE_TIMEOUT_S,
+            autoPingTimeout=PONG_TIMEOUT_S,
+            # Some WebSocket stacks send "Origin: file://"; an origin proves nothing about a charger.
+            allowNullOrigin=True,
+        )
+
+
+def plain_address(host: str) -> str:
+    """An address without an IPv6 scope; IPv4-mapped ones as IPv4."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+def _cut(reason: str) -> bytes:
+    return reason.encode()[:REASON_BYTES].decode("utf-8", "ignore").encode()

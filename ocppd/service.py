@@ -1,0 +1,222 @@
+"""The composition root: what the daemon is made of, and the order in which it starts and stops.
+
+Start: bind the port, import the handlers, open and migrate the records, then listen. Stop: no new connections, close
+the chargers' with 1001, settle their calls, write what was accepted, close the records. Everything that can go wrong at
+the start raises StartFailed before the reactor runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ocppd.central.handlers import CentralSystemHandlers
+from ocppd.central.system import CentralSystem
+from ocppd.config import Settings, load_configuration
+from ocppd.errors import ConfigurationError, StartFailed
+from ocppd.storage.api import Storage
+from ocppd.storage.sql_storage import SqlStorage
+from ocppd.user_handlers import load_handlers
+
+log = Logger()
+
+#: A reconnect storm must fit into the kernel's queue (C-5); the kernel may cap it lower.
+BACKLOG: Final = 4096
+#: How often queued calls are looked through for expired ones.
+EXPIRY_INTERVAL_S: Final = 5.0
+#: How long chargers get to confirm the close when the daemon stops.
+CLOSE_GRACE_S: Final = 5.0
+GOING_AWAY: Final = 1001
+
+
+class OcppdService(Service):
+    """One daemon. `port` is the listening port while it runs."""
+
+    name = "ocppd"
+
+    def __init__(self, settings: Settings, reactor: Any, directory: Path) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._directory = directory
+        self._configuration = load_configuration(settings.config)
+        self._socket: socket.socket | None = None
+        self._storage: Storage | None = None
+        self._expiry: LoopingCall | None = None
+        self._stopping = False
+        self.port: IListeningPort | None = None
+        self.central: CentralSystem | None = None
+
+    # Start
+
+    def privilegedStartService(self) -> None:
+        """Bind the port, which may need privileges that are dropped afterwards."""
+        if self._settings.port.isdigit():
+            self._socket = bind(int(self._settings.port))
+
+    def startService(self) -> None:
+        """Everything else, in order. Raises StartFailed; what was opened by then is closed again."""
+        if self._socket is None and self._settings.port.isdigit():
+            self._socket = bind(int(self._settings.port))
+        try:
+            self._start()
+        except BaseException:
+            self._undo()
+            raise
+        super().startService()
+
+    def _start(self) -> None:
+        handlers = self._load_handlers()
+        storage = SqlStorage(self._settings.database, self._reactor, self._settings.secret_key)
+        storage.start()
+        self._storage = storage
+        interrupted = storage.calls_interrupted(int(self._reactor.seconds() * 1000))
+        interrupted.addCallbacks(_tell_interrupted, _log_failure, errbackArgs=("calls of the last run could not be settled",))
+        self.central = CentralSystem(
+            self._configuration, storage, self._reactor, handlers, self._settings.unknown_id_tags
+        )
+        self._listen(self.central, storage)
+        self._expiry = LoopingCall(self._expire)
+        self._expiry.clock = self._reactor
+        self._expiry.start(EXPIRY_INTERVAL_S, now=False)
+        self._take_signals()
+
+    def _load_handlers(self) -> CentralSystemHandlers:
+        if self._settings.handlers is None:
+            return CentralSystemHandlers()
+        handlers, warnings = load_handlers(self._settings.handlers, [self._settings.config.parent, self._directory])
+        for warning in warnings:
+            log.warn("{warning}", warning=warning)
+        return handlers
+
+    def _listen(self, central: CentralSystem, storage: Storage) -> None:
+        # Klein installs the global reactor when it is imported, so not before the start.
+        from ocppd.net.port import make_factory
+
+        factory = make_factory(self._settings, central, storage, self._reactor, lambda: self._stopping)
+        if self._socket is not None:
+            bound, self._socket = self._socket, None
+            bound.setblocking(False)
+            self.port = self._reactor.adoptStreamPort(bound.fileno(), bound.family, factory)
+            bound.close()
+        else:
+            self.port = listen_on(self._settings.port, factory, self._reactor)
+
+    def _take_signals(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
+
+    def _undo(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if self._storage is not None:
+            self._storage.stop().addErrback(lambda _: None)
+
+    # Run
+
+    def reload(self) -> None:
+        """Read configs.json again; a wrong one changes nothing. Nobody is disconnected."""
+        if self.central is None:
+            return
+        try:
+            configuration = load_configuration(self._settings.config)
+        except ConfigurationError as error:
+            log.error("the configuration stays as it was: {reason}", reason=str(error))
+            return
+        self.central.chargers.reconfigure(configuration)
+        log.info("configuration reloaded: {count} chargers", count=len(configuration.chargers))
+
+    def _expire(self) -> None:
+        if self.central is not None:
+            self.central.commands.expire().addErrback(_log_failure, "queued calls could not be looked through")
+
+    # Stop
+
+    def stopService(self) -> Deferred[None]:
+        """Stop in order; fires when everything that was accepted is on disk."""
+        super().stopService()
+        self._stopping = True
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._expiry is not None and self._expiry.running:
+            self._expiry.stop()
+        if self.port is not None:
+            await maybeDeferred(self.port.stopListening)
+        if self.central is not None:
+            await self._close_chargers(self.central)
+        if self._storage is not None:
+            await self._storage.stop()
+        log.info("stopped")
+
+    async def _close_chargers(self, central: CentralSystem) -> None:
+        """Close with 1001 and wait until the chargers have confirmed, or the grace is over."""
+        for connection in central.chargers.connections():
+            connection.link.close(GOING_AWAY, "the central system stops")
+        emptied = central.chargers.emptied().addTimeout(CLOSE_GRACE_S, self._reactor)
+        await emptied.addErrback(lambda failure: failure.trap(TimeoutError))
+        for connection in central.chargers.connections():
+            central.disconnected(connection, None, "the central system stops")
+
+
+def make_service(settings: Settings, reactor: Any) -> IService:
+    """The daemon that these settings describe, not started. Raises ConfigurationError."""
+    return OcppdService(settings, reactor, Path.cwd())
+
+
+def bind(port: int) -> socket.socket:
+    """A listening socket for IPv6 and IPv4, or for IPv4 where there is no IPv6. Raises StartFailed."""
+    try:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+        return socket.create_server(("", port), backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise StartFailed(_bind_failure(str(port), error)) from error
+
+
+def listen_on(endpoint: str, factory: Any, reactor: Any) -> IListeningPort:
+    """Listen on a Twisted endpoint string. Raises StartFailed."""
+    try:
+        listening = serverFromString(reactor, endpoint).listen(factory)
+    except Exception as error:
+        raise StartFailed(f"--port {endpoint}: {error}") from error
+    results: list[Any] = []
+    listening.addBoth(results.append)
+    if not results:
+        raise StartFailed(f"--port {endpoint}: this kind of endpoint is not listening at once and is not supported")
+    if isinstance(results[0], Failure):
+        error = results[0].value
+        raise StartFailed(_bind_failure(endpoint, getattr(error, "socketError", error))) from error
+    port: IListeningPort = results[0]
+    return port
+
+
+def _bind_failure(port: str, error: BaseException) -> str:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return f"port {port} is taken by another program; choose another with --port"
+    if number == errno.EACCES:
+        return f"port {port} needs privileges that this user does not have; choose one from 1024 on with --port"
+    return f"cannot listen on port {port}: {error}"
+
+
+def _tell_interrupted(count: int) -> None:
+    if count:
+        log.warn("{count} calls of the last run were sent and not answered; their outcome is unknown", count=count)
+
+
+def _log_failure(failure: Failure, what: str) -> None:
+    log.failure("{what}", failure, what=what)
+

@@ -1,0 +1,29 @@
+"""A daemon for each test that asks for one, stopped in order afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest_twisted
+
+from support.central import Running, chargers
+
+Start = Callable[..., Running]
+
+
+@pytest_twisted.async_yield_fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Start a daemon: `start(configuration, **settings)`. CP1 and CP2 are configured where nothing else is asked for."""
+    running: list[Running] = []
+
+    def make(configuration: dict[str, Any] | None = None, **settings: Any) -> Running:
+        directory = tmp_path / str(len(running))
+        directory.mkdir()
+        running.append(Running(directory, configuration or chargers("CP1", "CP2"), **settings).start())
+        return running[-1]
+
+    yield make
+    for daemon in running:
+        await daemon.stop()
