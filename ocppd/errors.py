@@ -183,7 +183,8 @@ class CallErrorReceived(CallFailed):
     """The charger answered CALLERROR; `code` is its code, mapped to the names of 1.6 where it has one."""
 
     def __init__(self, charger: str, message_id: str, code: str, description: str, details: Any) -> None:
-        super().__init__(charger, message_id, f"charger {charger!r} answered {code}" + (f": {description}" if description else ""))
+        said = f"{code}: {description}" if description else code
+        super().__init__(charger, message_id, f"charger {charger!r} answered {said}")
         self.code = code
         self.description = description
         self.details = details

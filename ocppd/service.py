@@ -12,12 +12,11 @@ import signal
 import socket
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -55,7 +54,8 @@ class OcppdService(Service):
         self._storage: Storage | None = None
         self._expiry: LoopingCall | None = None
         self._stopping = False
-        self.port: IListeningPort | None = None
+        #: What `listen` of a Twisted endpoint gives (IListeningPort).
+        self.port: Any = None
         self.central: CentralSystem | None = None
 
     # Start
@@ -83,9 +83,7 @@ class OcppdService(Service):
         self._storage = storage
         interrupted = storage.calls_interrupted(int(self._reactor.seconds() * 1000))
         interrupted.addCallbacks(_tell_interrupted, _log_failure, errbackArgs=("calls of the last run could not be settled",))
-        self.central = CentralSystem(
-            self._configuration, storage, self._reactor, handlers, self._settings.unknown_id_tags
-        )
+        self.central = CentralSystem(self._configuration, storage, self._reactor, handlers, self._settings.unknown_id_tags)
         self._listen(self.central, storage)
         self._expiry = LoopingCall(self._expire)
         self._expiry.clock = self._reactor
@@ -112,6 +110,10 @@ class OcppdService(Service):
             bound.close()
         else:
             self.port = listen_on(self._settings.port, factory, self._reactor)
+        log.info(
+            "listening on {address}; chargers connect to {paths}",
+            address=describe(self.port), paths=", ".join(f"{path}/{{name}}" for path in self._settings.charger_paths),
+        )  # fmt: skip
 
     def _take_signals(self) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -173,7 +175,7 @@ class OcppdService(Service):
 
 def make_service(settings: Settings, reactor: Any) -> IService:
     """The daemon that these settings describe, not started. Raises ConfigurationError."""
-    return OcppdService(settings, reactor, Path.cwd())
+    return cast(IService, OcppdService(settings, reactor, Path.cwd()))
 
 
 def bind(port: int) -> socket.socket:
@@ -186,7 +188,7 @@ def bind(port: int) -> socket.socket:
         raise StartFailed(_bind_failure(str(port), error)) from error
 
 
-def listen_on(endpoint: str, factory: Any, reactor: Any) -> IListeningPort:
+def listen_on(endpoint: str, factory: Any, reactor: Any) -> Any:
     """Listen on a Twisted endpoint string. Raises StartFailed."""
     try:
         listening = serverFromString(reactor, endpoint).listen(factory)
@@ -197,10 +199,16 @@ def listen_on(endpoint: str, factory: Any, reactor: Any) -> IListeningPort:
     if not results:
         raise StartFailed(f"--port {endpoint}: this kind of endpoint is not listening at once and is not supported")
     if isinstance(results[0], Failure):
-        error = results[0].value
-        raise StartFailed(_bind_failure(endpoint, getattr(error, "socketError", error))) from error
-    port: IListeningPort = results[0]
-    return port
+        cause: Any = results[0].value
+        raise StartFailed(_bind_failure(endpoint, getattr(cause, "socketError", None) or cause)) from cause
+    return results[0]
+
+
+def describe(port: Any) -> str:
+    """The address that a port listens on, for the log."""
+    address = port.getHost()
+    number = getattr(address, "port", None)
+    return str(getattr(address, "name", address)) if number is None else f"port {number}"
 
 
 def _bind_failure(port: str, error: BaseException) -> str:
@@ -219,4 +227,3 @@ def _tell_interrupted(count: int) -> None:
 
 def _log_failure(failure: Failure, what: str) -> None:
     log.failure("{what}", failure, what=what)
-

@@ -74,8 +74,8 @@ def _load_module(spec: str, name: str, directories: Sequence[Path]) -> ModuleTyp
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            searched = ", ".join(str(directory) for directory in directories)
-            raise StartFailed(f"--handlers {spec}: no module named {error.name}; searched {searched} and Python's own path") from error
+            searched = ", ".join([*(str(directory) for directory in directories), "Python's own path"])
+            raise StartFailed(f"--handlers {spec}: no module named {error.name}; searched {searched}") from error
         raise StartFailed(f"--handlers {spec}: importing it failed: {_where(error)}") from error
     except Exception as error:
         raise StartFailed(f"--handlers {spec}: importing it failed: {_where(error)}") from error

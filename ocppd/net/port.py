@@ -6,6 +6,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
+from twisted.logger import Logger
+
 from ocppd.central.system import CentralSystem
 from ocppd.config import Settings
 from ocppd.net.rest.access import AccessRules
@@ -14,6 +16,8 @@ from ocppd.net.rest.body import ApiRequest
 from ocppd.net.site import ApiSite, OnePort
 from ocppd.net.websocket import ChargerFactory, Door
 from ocppd.storage.api import Storage
+
+log = Logger()
 
 
 def make_factory(
@@ -32,4 +36,5 @@ def make_factory(
         version=version("ocppd"),
         ready=lambda: not closing(),
     )
+    log.info("{rule}", rule=api.access.describe())
     return OnePort(chargers, ApiSite(make_resource(api), ApiRequest, chargers, reactor), reactor)

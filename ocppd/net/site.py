@@ -11,7 +11,7 @@ import re
 from typing import Any, Final, cast
 
 from autobahn.twisted.resource import WebSocketResource
-from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
@@ -38,7 +38,7 @@ def asks_for_websocket(head: bytes) -> bool:
 class FirstRequest(Protocol):
     """Waits for the head of the first request, then gives the transport to the protocol it asks for."""
 
-    def __init__(self, port: OnePort, address: IAddress) -> None:
+    def __init__(self, port: OnePort, address: IAddress | None) -> None:
         self._port = port
         self._address = address
         self._received = b""
@@ -60,10 +60,9 @@ class FirstRequest(Protocol):
         """Gone before it said what it wants."""
         self._stop_waiting()
 
-    def _become(self, factory: Factory) -> None:
+    def _become(self, factory: Any) -> None:
         self._stop_waiting()
         protocol = factory.buildProtocol(self._address)
-        assert protocol is not None, "neither factory refuses"
         received, self._received = self._received, b""
         hand_over(self.transport, protocol)
         protocol.dataReceived(received)
@@ -79,7 +78,7 @@ class FirstRequest(Protocol):
             self._timeout = None
 
 
-def hand_over(transport: Any, protocol: IProtocol) -> None:
+def hand_over(transport: Any, protocol: Any) -> None:
     """Make `protocol` the one that the transport talks to; TLS is a protocol that wraps another."""
     if isinstance(transport, ProtocolWrapper):
         cast(Any, transport).wrappedProtocol = protocol
@@ -92,7 +91,6 @@ class ApiSite(Site):
     """The HTTP side of the port."""
 
     displayTracebacks = False
-
     noisy = False
 
     def __init__(self, resource: IResource, request: type[Request], chargers: ChargerFactory, reactor: Any) -> None:
@@ -126,6 +124,6 @@ class OnePort(Factory):
         """The port has stopped."""
         self.site.doStop()
 
-    def buildProtocol(self, addr: IAddress) -> IProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
         """One per connection."""
         return FirstRequest(self, addr)

@@ -84,6 +84,7 @@ class ChargerProtocol(WebSocketServerProtocol):
     """The WebSocket of one charger; the `Link` of its connection."""
 
     factory: ChargerFactory
+    closeHandshakeTimeoutCall: Any
 
     def __init__(self) -> None:
         super().__init__()

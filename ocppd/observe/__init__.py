@@ -1,0 +1,1 @@
+"""What operators see from outside: logs, metrics, events. Observers are handed to the other rooms as callables."""

@@ -1,0 +1,201 @@
+"""The daemon's log: one event as a line of text or as a JSON object, to where twistd's own options say.
+
+Knows no room. Values reach a line only as keywords of an event, and keywords that name a secret are never written.
+What chargers send may hold line breaks and terminal sequences: a line of the log cannot be forged with them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import IO, Any, cast
+
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    PredicateResult,
+    formatEvent,
+)
+from twisted.python.logfile import LogFile
+
+from ocppd.errors import StartFailed
+
+#: Keywords whose values no log may hold, whoever logs them.
+SECRET_KEYWORDS = frozenset(
+    {"authorization", "authorization_key", "password", "passwords", "secret", "secret_key", "database", "token", "api_key"}
+)
+SECRET = "[secret]"
+#: Members of a JSON line that keywords of an event cannot replace.
+OWN_MEMBERS = frozenset({"time", "level", "namespace", "message", "failure"})
+#: Keywords of twisted's old log module, which repeat what the new one has.
+LEGACY_KEYWORDS = frozenset({"message", "isError", "system", "time", "format", "failure", "why"})
+#: Lines of the libraries that are no operator's business: written as `debug`, whatever their own level is.
+DEMOTED = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"(Starting|Stopping) factory ",
+        r"\S+ starting on \d+$",
+        r"\((TCP|UDP|UNIX|TLS) Port .* Closed\)$",
+        r"failing WebSocket opening handshake",
+        r"Timing out client: ",
+        r"Forcibly timing out client: ",
+    )
+)
+#: C0 and C1 controls but the line feed, which becomes an indented line; half surrogates cannot be encoded at all.
+_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+Formatter = Callable[[LogEvent], str | None]
+
+
+def text_line(event: LogEvent) -> str:
+    """`time level namespace: message`, further lines indented, and the traceback of a failure."""
+    message = _message(event)
+    failure = _traceback(event)
+    text = f"{message}\n{failure}" if failure and message else failure or message
+    return f"{_time(event)} {_level(event).name:<8} {_namespace(event)}: {_harmless(text)}\n"
+
+
+def json_line(event: LogEvent) -> str:
+    """One JSON object: time, level, namespace, message, then the plain keywords of the event, `failure` last."""
+    line: dict[str, Any] = {
+        "time": _time(event),
+        "level": _level(event).name,
+        "namespace": _namespace(event),
+        "message": _message(event),
+    }
+    for key, value in event.items():
+        if not key.startswith("log_") and key not in OWN_MEMBERS and not (key in LEGACY_KEYWORDS and "isError" in event):
+            plain = _plain(key, value)
+            if plain is not None:
+                line[key] = plain
+    failure = _traceback(event)
+    if failure:
+        line["failure"] = failure
+    return json.dumps(line) + "\n"
+
+
+FORMATTERS: Mapping[str, Formatter] = {"text": text_line, "json": json_line}
+
+
+def important(level: str) -> Callable[[LogEvent], Any]:
+    """A predicate for events of `level` (a name of twisted.logger.LogLevel) and above, demoted ones as `debug`."""
+    least = LogLevel.lookupByName(level)
+
+    def predicate(event: LogEvent) -> Any:
+        found = LogLevel.debug if _demoted(event) else _level(event)
+        return PredicateResult.maybe if found >= least else PredicateResult.no
+
+    return predicate
+
+
+def make_observer(
+    twistd: Mapping[str, Any], log_format: str, level: str, call_from_thread: Callable[[Callable[[], None]], object]
+) -> ILogObserver:
+    """The observer for twistd's options `syslog`, `prefix`, `logfile` and `nodaemon`, opened.
+
+    SIGUSR1 rotates a log file, in the thread of `call_from_thread`, unless somebody else handles it already.
+    Raises StartFailed where the file cannot be opened.
+    """
+    formatter = FORMATTERS[log_format]
+    observer: Any
+    if twistd.get("syslog"):
+        observer = _syslog_observer(str(twistd.get("prefix") or ""), formatter)
+    else:
+        observer = FileLogObserver(_open(twistd, call_from_thread), formatter)
+    predicate: Any = important(level)
+    return cast(ILogObserver, FilteringLogObserver(observer, [predicate]))
+
+
+def _open(twistd: Mapping[str, Any], call_from_thread: Callable[[Callable[[], None]], object]) -> IO[Any]:
+    """The stream of the log, chosen as twistd chooses it."""
+    name = twistd.get("logfile")
+    foreground = bool(twistd.get("nodaemon"))
+    if name == "-" and not foreground:
+        raise StartFailed("a daemon cannot log to stdout; leave out --logfile=- or add -n")
+    if foreground and name in (None, "", "-"):
+        return sys.stdout
+    path = name or "twistd.log"
+    try:
+        logfile = LogFile.fromFullPath(path)
+    except OSError as error:
+        raise StartFailed(f"the log file {path} cannot be opened: {error.strerror}") from None
+    if not signal.getsignal(signal.SIGUSR1):
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: call_from_thread(logfile.rotate))
+    return cast(IO[Any], logfile)
+
+
+def _syslog_observer(prefix: str, formatter: Formatter) -> Callable[[LogEvent], None]:
+    """An observer that hands finished lines to syslog, which adds its own time."""
+    from twisted.python.syslog import SyslogObserver  # there is no syslog module on some platforms
+
+    syslog: Any = SyslogObserver(prefix)
+
+    def observe(event: LogEvent) -> None:
+        line = formatter(event)
+        if line:
+            is_error = _level(event) >= LogLevel.error
+            syslog.emit({"message": (line.rstrip("\n"),), "isError": is_error, "system": _namespace(event)})
+
+    return observe
+
+
+def _demoted(event: LogEvent) -> bool:
+    text = event.get("log_text") or event.get("log_format")
+    return isinstance(text, str) and _level(event) < LogLevel.error and any(pattern.match(text) for pattern in DEMOTED)
+
+
+def _message(event: LogEvent) -> str:
+    """The message, secrets replaced before anything is formatted."""
+    if any(key in SECRET_KEYWORDS for key in event):
+        event = {key: SECRET if key in SECRET_KEYWORDS else value for key, value in event.items()}
+    return formatEvent(event)
+
+
+def _level(event: LogEvent) -> Any:
+    return event.get("log_level") or LogLevel.info
+
+
+def _namespace(event: LogEvent) -> str:
+    return str(event.get("log_namespace") or "-")
+
+
+def _time(event: LogEvent) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(event.get("log_time") or 0, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _traceback(event: LogEvent) -> str:
+    failure = event.get("log_failure")
+    if failure is None:
+        return ""
+    try:
+        return str(failure.getTraceback()).rstrip("\n")
+    except Exception as error:  # a user's exception may fail in its own __str__
+        return f"(the traceback cannot be shown: {type(error).__name__})"
+
+
+def _plain(key: str, value: Any) -> str | int | float | bool | None:
+    """The value where JSON can hold it as it is; None leaves it out."""
+    if key in SECRET_KEYWORDS:
+        return SECRET
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        # Python refuses to write integers of thousands of digits.
+        return value if abs(value) < 2**64 else None
+    return value if isinstance(value, str) else None
+
+
+def _harmless(text: str) -> str:
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text).replace("\n", "\n\t")
+
+

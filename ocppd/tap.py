@@ -1,0 +1,256 @@
+"""`twistd ocppd`: the options and the way from them to the service. Start reading here.
+
+The only module that takes the global reactor, and only inside `makeService`. Each option has an environment variable
+of the same meaning; the option wins. What is wrong with them is one line on stderr and exit status 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
+
+from twisted.application.service import IService
+from twisted.logger import ILogObserver
+from twisted.python import usage
+
+from ocppd.config import Handshake, LogFormat, LogLevel, Settings, UnknownIdTags
+from ocppd.errors import StartFailed
+from ocppd.observe.logs import make_observer
+from ocppd.startup import Daemon, check_twistd, one_line
+from ocppd.version import version
+
+DEFAULT_PORT = "9033"
+DEFAULT_CONFIG = "configs.json"
+DEFAULT_DATABASE_FILE = "ocppd.sqlite"
+DEFAULT_CHARGER_PATH = "/ocppj/1.6"
+ENDPOINT = "tcp:9033:interface=127.0.0.1"
+
+EXAMPLE = """
+Further environment variables:
+  OCPPD_SECRET_KEY        encrypts secrets of queued commands in the database
+                          (default: a key file beside an SQLite database)
+  OCPPD_OPEN_API=gateway  the gateway of a container's network may call the
+                          HTTP API, too (default: this machine alone)
+
+Example:
+  echo '{"Chargers": [{"Name": "CP001"}]}' > configs.json
+  twistd -n ocppd --port 9033 --config configs.json
+
+Chargers then connect to ws://<this host>:9033/ocppj/1.6/CP001. Without -n
+twistd becomes a daemon that logs to twistd.log; see twistd --help.
+"""
+
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
+_ENDPOINT = re.compile(r"[a-z][a-z0-9_-]*:.*", re.DOTALL)
+_HANDLERS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_DATABASE = re.compile(r"[a-z][a-z0-9+_]*://.*", re.DOTALL)
+_SQLITE_FILE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?:///)(?P<path>[^/:?][^?]*)(?P<query>\?.*)?", re.DOTALL)
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def _variable(option: str) -> str:
+    return "OCPPD_" + option.upper().replace("-", "_")
+
+
+def _option(name: str, short: str | None, default: str, help_text: str) -> list[str | None]:
+    """A parameter as `usage.Options` wants it; its true default is None, so that the environment can come between."""
+    return [name, short, None, f"{help_text} Environment: {_variable(name)}. [default: {default}]"]
+
+
+class Options(usage.Options):
+    """The options of `twistd ocppd`. After parsing, `settings` holds them checked."""
+
+    #: Where options that were not given are looked for.
+    environ: Mapping[str, str] = os.environ
+
+    optParameters: ClassVar[list[list[str | None]]] = [
+        _option("port", "p", DEFAULT_PORT, f"Port for chargers and operators, or a Twisted server endpoint such as {ENDPOINT}."),
+        _option("config", "c", DEFAULT_CONFIG, "The configuration file."),
+        _option("database", "d", f"sqlite:///{DEFAULT_DATABASE_FILE}", "Where records are kept: an SQLAlchemy URL."),
+        _option("handlers", None, "none", "A class of yours, as module.Class, that extends CentralSystemHandlers."),
+        _option("unknown-id-tags", None, "refuse if it has any, else accept", "accept or refuse tags not in configs.json."),
+        _option("handshake", None, "refuse", "Without a common subprotocol: refuse (HTTP 400) or spec (open, then close)."),
+        _option("log-format", None, "text", "text or json lines."),
+        _option("log-level", None, "info", "debug, info, warn, error or critical."),
+    ]
+
+    settings: Settings
+
+    def __init__(self) -> None:
+        usage.Options.__init__(self)
+        self._charger_paths: list[str] = []
+
+    def opt_charger_path(self, path: str) -> None:
+        """A base path of the chargers' URLs; repeatable. Environment: OCPPD_CHARGER_PATH, by commas. [default: /ocppj/1.6]"""
+        self._charger_paths.append(path)
+
+    def opt_version(self) -> None:
+        """Display the version of ocppd and exit."""
+        sys.stdout.write(f"ocppd {version()}\n")
+        raise SystemExit(0)
+
+    def getSynopsis(self) -> str:
+        """How the command is called."""
+        return "Usage: twistd [options] ocppd [options]"
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The options, then what a newcomer types."""
+        return super().getUsage(width).rstrip("\n") + "\n" + EXAMPLE
+
+    longdesc = ""
+
+    def parseOptions(self, options: Any = None) -> None:
+        """Parse; what is wrong ends the process with one line on stderr and status 1.
+
+        Twisted's own way is to print all options to stdout first.
+        """
+        try:
+            usage.Options.parseOptions(self, options)
+        except (usage.UsageError, StartFailed) as error:
+            raise SystemExit(one_line(f"{error}{self._hint(str(error))} (twistd ocppd --help lists the options)")) from None
+
+    def parseArgs(self, *args: str) -> None:
+        """There are none."""
+        if args:
+            raise usage.UsageError(f"unexpected argument {args[0]!r}")
+
+    def postOptions(self) -> None:
+        """Complete with environment and defaults, check all, and make paths absolute before twistd changes directory."""
+        if self.parent is not None:
+            check_twistd(self.parent)
+        directory = Path.cwd()
+        self.settings = Settings(
+            port=self._value("port", _port, DEFAULT_PORT),
+            config=directory / self._value("config", _file, DEFAULT_CONFIG),
+            database=self._value("database", lambda url: _database(url, directory), f"sqlite:///{DEFAULT_DATABASE_FILE}"),
+            handlers=self._value("handlers", _handlers, None),
+            charger_paths=self._paths(),
+            unknown_id_tags=self._value("unknown-id-tags", _choice(UnknownIdTags), None),
+            handshake=self._value("handshake", _choice(Handshake), Handshake.REFUSE),
+            log_format=self._value("log-format", _choice(LogFormat), LogFormat.TEXT),
+            log_level=self._value("log-level", _choice(LogLevel), LogLevel.INFO),
+            gateway_may_call=self._gateway_may_call(),
+            secret_key=self.environ.get("OCPPD_SECRET_KEY") or None,
+        )
+
+    def _value(self, name: str, check: Callable[[str], Any], default: Any) -> Any:
+        """The option, else its environment variable, else the default; an empty variable counts as absent."""
+        variable = _variable(name)
+        if self[name] is not None:
+            source, text = f"--{name}", self[name]
+        elif self.environ.get(variable):
+            source, text = variable, self.environ[variable]
+        elif isinstance(default, str):
+            source, text = f"--{name}", default
+        else:
+            return default
+        try:
+            return check(text)
+        except ValueError as error:
+            raise usage.UsageError(f"{source}: {error}") from None
+
+    def _paths(self) -> tuple[str, ...]:
+        variable = _variable("charger-path")
+        if self._charger_paths:
+            source, given = "--charger-path", self._charger_paths
+        elif self.environ.get(variable):
+            source, given = variable, self.environ[variable].split(",")
+        else:
+            source, given = "--charger-path", [DEFAULT_CHARGER_PATH]
+        try:
+            return tuple(dict.fromkeys(_charger_path(path) for path in given))
+        except ValueError as error:
+            raise usage.UsageError(f"{source}: {error}") from None
+
+    def _gateway_may_call(self) -> bool:
+        value = self.environ.get("OCPPD_OPEN_API", "")
+        if value not in ("", "gateway"):
+            raise usage.UsageError("OCPPD_OPEN_API: expected gateway, or no such variable")
+        return value == "gateway"
+
+    def _hint(self, error: str) -> str:
+        """`; did you mean --port?` for an option that does not exist."""
+        unknown = re.match(r"option --(\S+) not recognized", error)
+        names = [name.rstrip("=") for name in self.longOpt]
+        close = difflib.get_close_matches(unknown[1], names, n=1) if unknown else []
+        return f"; did you mean --{close[0]}?" if close else ""
+
+
+def makeService(options: Options) -> IService:
+    """The daemon's service. Opens no file, thread, connection or socket: twistd may fork before it starts.
+
+    A start that cannot succeed raises StartFailed when the service is started.
+    """
+    from twisted.internet import reactor
+
+    settings = options.settings
+    core: Any = reactor
+
+    def make() -> IService:
+        # Imported here, because Klein and txredisapi take the global reactor when they are imported.
+        from ocppd.service import make_service
+
+        service: IService = make_service(settings, core)
+        return service
+
+    def observe() -> ILogObserver:
+        return make_observer(options.parent or {}, settings.log_format, settings.log_level, core.callFromThread)
+
+    return cast(IService, Daemon(make, observe, core))
+
+
+def _port(text: str) -> str:
+    """A number, or an endpoint, which is parsed when it is opened."""
+    if text.isascii() and text.isdigit():
+        if len(text) > 5 or int(text) > 65535:
+            raise ValueError("expected a port from 0 to 65535")
+        return str(int(text))
+    if not _ENDPOINT.fullmatch(text):
+        raise ValueError(f"expected a port number, or a Twisted server endpoint such as {ENDPOINT}")
+    return text
+
+
+def _file(text: str) -> str:
+    if "\0" in text or not text:
+        raise ValueError("expected a file name")
+    return text
+
+
+def _database(text: str, directory: Path) -> str:
+    """The URL, the path of an SQLite file made absolute. An error does not repeat it: it may hold a password."""
+    if not _DATABASE.fullmatch(text):
+        raise ValueError("expected a database URL such as sqlite:////var/lib/ocppd/ocppd.sqlite")
+    found = _SQLITE_FILE.fullmatch(text)
+    if found is None or found["path"].startswith("file:"):
+        return text
+    return found["scheme"] + str(directory / found["path"]) + (found["query"] or "")
+
+
+def _handlers(text: str) -> str:
+    if not _HANDLERS.fullmatch(text):
+        raise ValueError("expected the name of a class with its module, such as my_handlers.MyHandlers")
+    return text
+
+
+def _charger_path(text: str) -> str:
+    path = "/" + "/".join(segment for segment in text.strip().split("/") if segment)
+    if not text.strip().startswith("/") or not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise ValueError(f"expected a path that starts with a slash, such as {DEFAULT_CHARGER_PATH}")
+    return path
+
+
+def _choice(kind: type[E]) -> Callable[[str], E]:
+    def check(text: str) -> E:
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError(f"expected one of {', '.join(kind)}") from None
+
+    return check
