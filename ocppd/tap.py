@@ -48,7 +48,8 @@ twistd becomes a daemon that logs to twistd.log; see twistd --help.
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
 _ENDPOINT = re.compile(r"[a-z][a-z0-9_-]*:.*", re.DOTALL)
-_HANDLERS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+#: module:Class, package.module.Class, path/to/file.py:Class.
+_HANDLERS = re.compile(r"(?:[^\W\d]\w*(?:\.[^\W\d]\w*)*|.+\.py):[^\W\d]\w*|[^\W\d]\w*(?:\.[^\W\d]\w*)+", re.DOTALL)
 _DATABASE = re.compile(r"[a-z][a-z0-9+_]*://.*", re.DOTALL)
 _SQLITE_FILE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?:///)(?P<path>[^/:?][^?]*)(?P<query>\?.*)?", re.DOTALL)
 
@@ -74,7 +75,13 @@ class Options(usage.Options):
         _option("port", "p", DEFAULT_PORT, f"Port for chargers and operators, or a Twisted server endpoint such as {ENDPOINT}."),
         _option("config", "c", DEFAULT_CONFIG, "The configuration file."),
         _option("database", "d", f"sqlite:///{DEFAULT_DATABASE_FILE}", "Where records are kept: an SQLAlchemy URL."),
-        _option("handlers", None, "none", "A class of yours, as module.Class, that extends CentralSystemHandlers."),
+        _option(
+            "handlers",
+            None,
+            "none",
+            "A class of yours that extends CentralSystemHandlers: module:Class, package.module.Class or path/to/file.py:Class; "
+            "the directory of the configuration file is searched first.",
+        ),
         _option("unknown-id-tags", None, "refuse if it has any, else accept", "accept or refuse tags not in configs.json."),
         _option("handshake", None, "refuse", "Without a common subprotocol: refuse (HTTP 400) or spec (open, then close)."),
         _option("log-format", None, "text", "text or json lines."),
@@ -235,7 +242,7 @@ def _database(text: str, directory: Path) -> str:
 
 def _handlers(text: str) -> str:
     if not _HANDLERS.fullmatch(text):
-        raise ValueError("expected the name of a class with its module, such as my_handlers.MyHandlers")
+        raise ValueError("expected module:Class, package.module.Class or path/to/file.py:Class")
     return text
 
 

@@ -5,7 +5,7 @@ Knows no storage and no connection. OCPP-J 1.6 section 4.1.1; API.md, states of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ocppd.errors import (
@@ -20,7 +20,7 @@ from ocppd.errors import (
     OutcomeUnknown,
 )
 from ocppd.ocppj.frames import CallError
-from ocppd.storage.records import CallEnd, MessageState
+from ocppd.storage.records import CallEnd, MessageRecord, MessageState
 from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.smart_charging import SetChargingProfileRequest
 from ocppd.v16.types import ChargingProfilePurposeType, Message
@@ -75,6 +75,22 @@ class Ended:
 
     end: CallEnd
     result: Message | CallFailed
+    #: When the frame was written, where it was.
+    sent_ms: int | None = None
+
+    def record(self, before: MessageRecord) -> MessageRecord:
+        """The message as it is now, from what it was."""
+        end = self.end
+        return replace(
+            before,
+            state=end.state,
+            outcome=end.outcome,
+            answer=end.answer,
+            late=end.late,
+            detail=end.detail,
+            sent_ms=self.sent_ms or before.sent_ms,
+            answered_ms=None if end.answer is None else end.ended_ms,
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +106,12 @@ class PendingCall:
     expires_ms: int
     #: Waits for the next connection when this one is lost (S-6).
     queues: bool
-    written: bool = False
+    sent_ms: int | None = None
+
+    @property
+    def written(self) -> bool:
+        """Whether the charger may have it."""
+        return self.sent_ms is not None
 
     def confirmed(self, confirmation: Message, answer: str, now_ms: int) -> Ended:
         """The charger answered CALLRESULT; its status, where it has one, is the outcome."""
@@ -98,12 +119,13 @@ class PendingCall:
         return Ended(
             CallEnd(self.message_id, MessageState.COMPLETED, now_ms, None if outcome is None else str(outcome), answer),
             confirmation,
+            self.sent_ms,
         )
 
     def refused(self, error: CallError, answer: str, now_ms: int) -> Ended:
         """The charger answered CALLERROR: an outcome, no fault of the connection (E-3)."""
         failure = CallErrorReceived(self.charger, self.message_id, error.code, error.description, error.details)
-        return Ended(CallEnd(self.message_id, MessageState.ERROR, now_ms, error.code, answer), failure)
+        return Ended(CallEnd(self.message_id, MessageState.ERROR, now_ms, error.code, answer), failure, self.sent_ms)
 
     def misanswered(self, reason: str, answer: str, now_ms: int) -> Ended:
         """The charger answered a CALLRESULT that breaks the definition (E-4)."""
@@ -137,4 +159,4 @@ class PendingCall:
         return self._failed(MessageState.ERROR, NotPermitted(self.charger, self.action, registration), now_ms)
 
     def _failed(self, state: MessageState, failure: CallFailed, now_ms: int) -> Ended:
-        return Ended(CallEnd(self.message_id, state, now_ms, detail=str(failure)), failure)
+        return Ended(CallEnd(self.message_id, state, now_ms, detail=str(failure)), failure, self.sent_ms)

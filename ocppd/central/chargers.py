@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -16,9 +16,12 @@ from ocppd.central.connection import REPLACED_CLOSE, Connection, Exchange
 from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Configuration
 from ocppd.errors import UnknownCharger
+from ocppd.ocppj.frames import EMPTY
 
 #: Messages per charger that are kept in memory: those that are not worth a row (API.md, `/messages`).
 RECENT_KEPT: Final = 50
+#: A message beyond this is remembered without its payload, so that no charger fills the memory.
+RECENT_BYTES: Final = 16 * 1024
 #: H-5: identities that tried to connect and are not known, the latest ones.
 UNKNOWN_KEPT: Final = 1000
 
@@ -91,9 +94,7 @@ class Chargers:
             return False
         self._connections[connection.name] = connection
         if older is not None:
-            for call in older.close_calls():
-                if not connection.outbox.holds(call.message_id):
-                    connection.outbox.hold(call)
+            connection.outbox.take_over(older.close_calls())
             older.link.close(REPLACED_CLOSE, "replaced by a newer connection")
         connection.outbox.pump()
         return True
@@ -116,7 +117,12 @@ class Chargers:
     # What is remembered
 
     def remember(self, name: str, exchange: Exchange) -> None:
-        """Keep a message that is not journaled."""
+        """Keep a message that is not journaled; a large one without its payload, one with a hostile name not at all."""
+        call = exchange.call
+        if len(call.wire_id) + len(call.action) + len(exchange.answer) > RECENT_BYTES:
+            return
+        if len(call.payload) > RECENT_BYTES:
+            exchange = replace(exchange, call=replace(call, payload=EMPTY))
         recent = self._recent.get(name)
         if recent is None:
             recent = self._recent[name] = deque(maxlen=RECENT_KEPT)

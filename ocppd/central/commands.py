@@ -195,13 +195,13 @@ class Commands:
         """The message once it has ended, or as it is after `timeout_s` seconds."""
         if record.state in FINAL_STATES or timeout_s <= 0:
             return succeed(record)
-        waiting = self._ended_of(record.message_id).addTimeout(timeout_s, cast(Any, self._clock))
+        waiting: Deferred[Any] = self._ended_of(record.message_id).addTimeout(timeout_s, cast(Any, self._clock))
 
-        def again(_: Ended | None) -> Deferred[MessageRecord]:
+        def not_yet(failure: Failure) -> Deferred[MessageRecord]:
+            failure.trap(TimeoutError)
             return self._read(record.message_id)
 
-        waiting.addErrback(lambda failure: failure.trap(TimeoutError) and None)
-        return waiting.addCallback(again)
+        return waiting.addCallbacks(lambda ended: ended.record(record), not_yet)
 
     def _ended_of(self, message_id: str) -> Deferred[Ended]:
         waiting: Deferred[Ended] = Deferred(lambda cancelled: self._stop_waiting(message_id, cancelled))
@@ -248,7 +248,7 @@ class Commands:
         """An answer after the timeout, or to a call of an earlier connection: it still completes the message (F-8)."""
         if call is not None:
             ended = conclude(call, result, now_ms(self._clock))
-            self.ended(call, Ended(replace(ended.end, late=True), ended.result))
+            self.ended(call, replace(ended, end=replace(ended.end, late=True)))
         elif len(result.message_id) == OUR_ID_LENGTH and charger not in self._looking_up:
             self._looking_up.add(charger)
             looked_up = self._storage.read_message(result.message_id)
@@ -261,7 +261,8 @@ class Commands:
             record is None
             or record.charger != charger
             or record.direction is not Direction.TO_CHARGER
-            or record.state not in (MessageState.TIMEOUT, MessageState.UNKNOWN)
+            # `sent`: its connection is gone, and that it is unknown now is about to be recorded.
+            or record.state not in (MessageState.TIMEOUT, MessageState.UNKNOWN, MessageState.SENT)
         ):
             log.info("{charger}: ignored an answer to no call of ours", charger=charger)
             return

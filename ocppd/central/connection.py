@@ -13,13 +13,15 @@ from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ocppd.central.calls import Ended, PendingCall
 from ocppd.central.outbox import Outbox
 from ocppd.central.registration import asked_message
 from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Mode
-from ocppd.ocppj.frames import Call, CallError, CallResult
+from ocppd.errors import ErrorCode
+from ocppd.ocppj.frames import Call, CallError, CallResult, call_error_frame, shown_action
 from ocppd.ocppj.session import Answered, CallReceived, Close, Event, Ignored, Refused, Send, Session, Stray
 from ocppd.storage.api import MessageRecords
 from ocppd.storage.records import ConnectedCharger
@@ -32,6 +34,8 @@ log = Logger()
 REPLACED_CLOSE: Final = 4000
 #: Follow-ups that one handler may ask for; more is a loop.
 FOLLOW_UPS_LIMIT: Final = 100
+#: RFC 6455 7.4: codes that stand for no close frame, or for no code in it, and cannot be sent.
+UNSENDABLE_CLOSES: Final = frozenset({1004, 1005, 1006, 1015})
 
 
 class Link(Protocol):
@@ -96,6 +100,8 @@ class Connection:
         self.outbox = Outbox(self, self._session, wiring.storage, wiring.clock, wiring.ended)
         self._follow_ups: list[Message] = []
         self._close_after: tuple[int, str] | None = None
+        self._todo: deque[Event] = deque()
+        self._applying = False
         self._closed = False
 
     # What handlers may do
@@ -114,7 +120,9 @@ class Connection:
             self._run_follow_ups()
 
     def close_after_answer(self, code: int = 1001, reason: str = "") -> None:
-        """Close once the answer in progress has been written."""
+        """Close once the answer in progress has been written. Raises ValueError for a code that cannot be sent."""
+        if not 1000 <= code <= 4999 or code in UNSENDABLE_CLOSES:
+            raise ValueError(f"{code} is no close code that can be sent")
         self._close_after = (code, reason)
         if self._session.current is None:
             self._run_follow_ups()
@@ -141,18 +149,37 @@ class Connection:
     # What happens
 
     def _apply(self, events: list[Event]) -> None:
-        todo = deque(events)
-        while todo and not self._closed:
-            event = todo.popleft()
-            if isinstance(event, CallReceived):
-                answer = self._wiring.dispatch(self, event.call)
-                if isinstance(answer, Deferred):
-                    answer.addCallback(self._answered_later, event.call)
-                    answer.addErrback(self._log_bug, event.call.action)
+        self._todo.extend(events)
+        if self._applying:  # an answer that was there at once: the loop below goes on with it, not deeper
+            return
+        self._applying = True
+        try:
+            while self._todo and not self._closed:
+                event = self._todo.popleft()
+                if isinstance(event, CallReceived):
+                    self._run(event.call)
                 else:
-                    todo.extend(self._answered(event.call, answer))
-            else:
-                self._apply_one(event)
+                    self._apply_one(event)
+        finally:
+            self._applying = False
+            self._todo.clear()
+
+    def _run(self, call: Call) -> None:
+        """Have a call answered. A bug in dispatch costs this call alone: the session goes on with its answer only."""
+        try:
+            answer = self._wiring.dispatch(self, call)
+        except Exception:  # the boundary: dispatch promises not to fail
+            answer = self._bug(Failure(), call)
+        if isinstance(answer, Deferred):
+            answer.addErrback(self._bug, call)
+            answer.addCallback(self._answered_later, call)
+            answer.addErrback(self._log_bug, call.action)
+        else:
+            self._answered_later(answer, call)
+
+    def _bug(self, failure: Failure, call: Call) -> bytes:
+        self._log_bug(failure, call.action)
+        return call_error_frame(call.wire_id, ErrorCode.INTERNAL_ERROR, "the message could not be processed")
 
     def _apply_one(self, event: Event) -> None:
         match event:
@@ -202,7 +229,7 @@ class Connection:
         )  # fmt: skip
 
     def _log_bug(self, failure: Any, action: str) -> None:
-        log.failure("{charger}: {action} could not be answered", failure, charger=self.name, action=action)
+        log.failure("{charger}: {action} could not be answered", failure, charger=self.name, action=shown_action(action))
 
     # What the outbox asks
 

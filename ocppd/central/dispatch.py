@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from msgspec import UNSET
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -21,7 +21,7 @@ from ocppd.central.recorder import Peer, Recorded, Recorder
 from ocppd.central.registration import may_receive
 from ocppd.clock import Clock, now_ms
 from ocppd.errors import ErrorCode, StorageUnavailable, Violation
-from ocppd.ocppj.frames import Call, call_error_frame, call_result_frame
+from ocppd.ocppj.frames import Call, call_error_frame, call_result_frame, shown_action
 from ocppd.v16 import core
 from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.codec import decode, encode, verify
@@ -36,10 +36,13 @@ RECORDED_DEADLINE_S: Final = 5.0
 DEADLINE_S: Final = 20.0
 
 
+class DeadlinePassed(Exception):
+    """A user's handler took too long. Not TimeoutError: that one a handler may raise itself."""
+
+
 class Caller(Peer, Charger, Protocol):
     """The connection a CALL came by."""
 
-    registration: RegistrationStatus | None
     strict: bool
     asked_for: set[str]
 
@@ -112,7 +115,7 @@ class Dispatch:
         frame = _error(call, violation)
         log.info(
             "{charger}: {action} answered {code}: {reason}",
-            charger=caller.name, action=call.action, code=str(violation.code), reason=str(violation),
+            charger=caller.name, action=shown_action(call.action), code=str(violation.code), reason=str(violation),
         )  # fmt: skip
         if call.action not in self._recorder.methods:
             self._observe(caller.name, received_ms, call, frame)
@@ -177,7 +180,7 @@ class Dispatch:
         return amended.addCallbacks(lambda _: frame, lambda unwritten: self._not_recorded(unwritten, caller, call))
 
     def _late_handler(self, failure: Failure, recorded: Recorded, caller: Caller, call: Call) -> Message:
-        failure.trap(TimeoutError)
+        failure.trap(DeadlinePassed)
         log.error(
             "{charger}: the handler of {action} took longer than {seconds} s; answered as recorded",
             charger=caller.name, action=call.action, seconds=RECORDED_DEADLINE_S,
@@ -202,7 +205,7 @@ class Dispatch:
     def _handle(self, caller: Caller, call: Call, request: Message, answer: Message, deadline_s: float) -> Deferred[Message]:
         """What the handler answers: a valid confirmation of the right type, or a failure."""
         handled = as_deferred(self._handlers[call.action], caller, request, answer)
-        handled.addTimeout(deadline_s, cast(Any, self._clock))
+        handled.addTimeout(deadline_s, cast(Any, self._clock), onTimeoutCancel=_pass_deadline)
 
         def checked(other: Any) -> Message:
             if other is None:
@@ -214,7 +217,7 @@ class Dispatch:
         return handled.addCallback(checked)
 
     def _handler_failed(self, failure: Failure, caller: Caller, call: Call) -> bytes:
-        if isinstance(failure.value, Violation):
+        if isinstance(failure.value, Violation) and failure.value.code in set(ErrorCode):
             return _error(call, failure.value)
         if failure.check(StorageUnavailable):
             return self._not_recorded(failure, caller, call)
@@ -241,6 +244,10 @@ def _failed(failure: Failure) -> Deferred[Any]:
     failed: Deferred[Any] = Deferred()
     failed.errback(failure)
     return failed
+
+
+def _pass_deadline(_: Any, deadline_s: float) -> None:
+    raise DeadlinePassed(f"no answer within {deadline_s:g} s")
 
 
 def _error(call: Call, violation: Violation) -> bytes:

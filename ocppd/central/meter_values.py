@@ -102,11 +102,13 @@ def samples_of(text: str) -> list[Sample]:
         values = _samples(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
-    return (
-        [_sample(value) for value in values if isinstance(value, dict) and str(value.get("value") or "").strip()]
-        if isinstance(values, list)
-        else []
-    )
+    return [_sample(value) for value in values if _is_sample(value)] if isinstance(values, list) else []
+
+
+def _is_sample(value: Any) -> bool:
+    """Whether it holds a text that is not blank, or a number; 0 is one."""
+    given = value.get("value") if isinstance(value, dict) else None
+    return bool(given.strip()) if isinstance(given, str) else isinstance(given, int | float) and not isinstance(given, bool)
 
 
 def _sample(value: dict[str, Any]) -> Sample:

@@ -7,7 +7,7 @@ HTTP nor what becomes of an answer: ends are handed to `ended`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import msgspec
@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ocppd.central.calls import Ended, PendingCall
-from ocppd.central.redaction import redact_answer
+from ocppd.central.redaction import changes_secret, redact_answer, without_texts
 from ocppd.central.registration import may_send, may_wait
 from ocppd.clock import Clock, DelayedCall, now_ms
 from ocppd.errors import StorageUnavailable, Violation
@@ -95,6 +95,12 @@ class Outbox:
         """Queue a call whose journal entry is on its way as `queued`; `pump` sends it once it is there."""
         self._queue.append(call)
 
+    def take_over(self, calls: Iterable[PendingCall]) -> None:
+        """Queue what an older connection of the charger had not written, in the order in which it was accepted."""
+        missing = [call for call in calls if not self.holds(call.message_id)]
+        if missing:
+            self._queue = deque(sorted([*missing, *self._queue], key=lambda call: call.created_ms))
+
     def start(self, call: PendingCall) -> None:
         """Give the slot to a call that is being journaled as `sent`; only while `idle`. `sent` or `abandon` follows."""
         self._occupy(call)
@@ -157,7 +163,7 @@ class Outbox:
         call = self._current
         if call is None or not self._committed or call.written or self._line.holds_calls:
             return
-        call.written = True
+        call.sent_ms = now_ms(self._clock)
         timeout_s = self._line.call_timeout_s
         self._timer = self._clock.callLater(timeout_s, self._timed_out, call, timeout_s)
         self._line.write_call(call)
@@ -232,6 +238,8 @@ class Outbox:
 def conclude(call: PendingCall, result: CallResult | CallError, at_ms: int) -> Ended:
     """How an answer ends a call. What breaks the definition is repaired where it can be (E-4)."""
     wire_id = msgspec.json.encode(result.message_id)
+    if changes_secret(call.request):  # whatever the charger says may repeat it
+        result = without_texts(result)
     if isinstance(result, CallError):
         frame = b"[4,%b,%b,%b,%b]" % (
             wire_id,

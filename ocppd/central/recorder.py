@@ -35,6 +35,7 @@ class Peer(Protocol):
     name: str
     generation: int
     settings: ChargerSettings
+    registration: RegistrationStatus | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Recorded:
     sequence: int
     #: Records another answer: (confirmation, frame) → Deferred.
     amend: Callable[[Any, str], Deferred[None]]
+    #: Takes the effect back, where there is one that must not stay when the message is answered CALLERROR after all.
+    undo: Callable[[str], Deferred[None]] | None = None
 
 
 Method = Callable[[Peer, Call, Any, int], Deferred[Recorded]]
@@ -81,10 +84,14 @@ class Recorder:
 
     def failed(self, recorded: Recorded, frame: bytes) -> Deferred[None]:
         """Record that a recorded message was answered CALLERROR after all, because a user's handler failed."""
+        if recorded.undo is not None:
+            # Before the answer, in the same commit or an earlier one; where it fails the other one fails, and is heard.
+            recorded.undo(frame.decode()).addErrback(lambda _: None)
         return self._storage.answer_amended(recorded.sequence, frame.decode(), failed=True)
 
     def _boot(self, peer: Peer, call: Call, request: core.BootNotificationRequest, now_ms: int) -> Deferred[Recorded]:
         interval_s = peer.settings.heartbeat_interval_s
+        before = peer.registration or RegistrationStatus.REJECTED
         answer = core.BootNotificationConfirmation(
             status=RegistrationStatus.ACCEPTED, current_time=format_timestamp(now_ms), interval=interval_s
         )
@@ -106,7 +113,10 @@ class Recorder:
             def amend(other: core.BootNotificationConfirmation, frame: str) -> Deferred[None]:
                 return self._storage.registration_amended(sequence, frame, other.status, other.interval)
 
-            return Recorded(answer, sequence, amend)
+            def undo(frame: str) -> Deferred[None]:
+                return self._storage.registration_amended(sequence, frame, before, interval_s)
+
+            return Recorded(answer, sequence, amend, undo)
 
         return self._storage.charger_booted(_inbound(peer, call, _frame(call, answer), now_ms), boot).addCallback(recorded)
 

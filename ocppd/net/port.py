@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 from twisted.logger import Logger
@@ -16,6 +15,7 @@ from ocppd.net.rest.body import ApiRequest
 from ocppd.net.site import ApiSite, OnePort
 from ocppd.net.websocket import ChargerFactory, Door
 from ocppd.storage.api import Storage
+from ocppd.version import version
 
 log = Logger()
 
@@ -33,7 +33,7 @@ def make_factory(
         clock=reactor,
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),
         charger_paths=settings.charger_paths,
-        version=version("ocppd"),
+        version=version(),
         ready=lambda: not closing(),
     )
     log.info("{rule}", rule=api.access.describe())

@@ -39,6 +39,8 @@ HANDSHAKE_TIMEOUT_S: Final = 15
 CLOSE_TIMEOUT_S: Final = 5
 #: P-3: silence after a ping that ends the connection.
 PONG_TIMEOUT_S: Final = 20
+#: Handshakes whose records are being looked up: some seconds of work. Beyond it a reconnect storm is told to wait (C-5).
+PENDING_HANDSHAKES_LIMIT: Final = 2000
 #: How soon a refused charger may come back while we are shutting down or storage is down.
 RETRY_AFTER_S: Final = 10
 
@@ -104,6 +106,8 @@ class ChargerProtocol(WebSocketServerProtocol):
             self._refusal_headers = refusal.headers
             raise
         known = self.factory.door.central.connecting(settings.name, self.remote_ip)
+        self.factory.pending += 1
+        known.addBoth(self.factory.looked_up)
 
         def admit(known: ConnectedCharger) -> str | None:
             self._admitted = Admitted(settings, known, subprotocol, unspoken)
@@ -120,8 +124,9 @@ class ChargerProtocol(WebSocketServerProtocol):
 
     def _check(self, request: Any) -> tuple[ChargerSettings, str | None, bool]:
         door = self.factory.door
-        if door.closing():
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "shutting down", (("Retry-After", str(RETRY_AFTER_S)),))
+        if door.closing() or self.factory.pending >= PENDING_HANDSHAKES_LIMIT:
+            reason = "shutting down" if door.closing() else "too many handshakes at once"
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, (("Retry-After", str(RETRY_AFTER_S)),))
         try:
             name = identity_of(self.http_request_uri, door.charger_paths)
             settings = door.central.chargers.settings(name)
@@ -190,11 +195,17 @@ class ChargerProtocol(WebSocketServerProtocol):
         if admitted.unspoken:
             self.close(PROTOCOL_ERROR_CLOSE, f"the subprotocol {SUBPROTOCOL} is needed")
             return
+        if self.factory.door.closing():  # it was let in before, and its records took until now
+            self.close(GOING_AWAY_CLOSE, "the central system stops")
+            return
         self._connection = self.factory.door.central.connected(admitted.settings, self, admitted.known)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """One message of the charger. An exception costs this message, not the connection."""
-        if self._connection is None:
+        """One message of the charger. An exception costs this message, not the connection.
+
+        What comes after our close frame is dropped: no answer to it could be written, so the charger repeats it.
+        """
+        if self._connection is None or self.state != self.STATE_OPEN:
             return
         if isBinary:
             self.close(UNSUPPORTED_DATA_CLOSE, "only text messages are OCPP-J")
@@ -264,6 +275,8 @@ class ChargerFactory(WebSocketServerFactory):
     def __init__(self, door: Door, reactor: Any) -> None:
         super().__init__(protocols=[SUBPROTOCOL], server="ocppd", reactor=reactor)
         self.door = door
+        #: Handshakes whose records are being looked up.
+        self.pending = 0
         self.setProtocolOptions(
             webStatus=False,
             failByDrop=False,
@@ -275,6 +288,11 @@ class ChargerFactory(WebSocketServerFactory):
             # Some WebSocket stacks send "Origin: file://"; an origin proves nothing about a charger.
             allowNullOrigin=True,
         )
+
+    def looked_up(self, result: Any) -> Any:
+        """The records of a handshake are there, or are not to be had."""
+        self.pending -= 1
+        return result
 
 
 def plain_address(host: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 import pytest_twisted
 
 from ocppd.config import Handshake
+from ocppd.net.websocket import PENDING_HANDSHAKES_LIMIT
 from support.central import chargers
 from support.peer import Response, connect, handshake, raw, within
 
@@ -185,3 +186,15 @@ def trigger(message: str) -> Any:
     from ocppd.v16.types import MessageTrigger
 
     return TriggerMessageRequest(requested_message=MessageTrigger(message))
+
+
+@ensure
+async def test_c_5_too_many_handshakes_at_once(start: Any) -> None:
+    """C-5: while too many handshakes wait for their records a charger is told to come back later; then it is let in."""
+    running = start()
+    chargers_door = running.service.port.factory.chargers
+    chargers_door.pending = PENDING_HANDSHAKES_LIMIT
+    response = await handshake(running.port, "/ocppj/1.6/CP1", OFFER)
+    assert (response.status, response.header("retry-after")) == (503, ["10"])
+    chargers_door.pending = 0
+    assert (await handshake(running.port, "/ocppj/1.6/CP1", OFFER)).status == 101

@@ -1,0 +1,1 @@
+"""The HTTP API, by Klein. Importing it installs the global reactor."""

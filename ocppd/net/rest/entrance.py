@@ -1,0 +1,136 @@
+"""What every request passes before its route: the rules of access, and what no path or body may be. API.md, "Access"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.web.resource import Resource
+
+from ocppd.net.identity import is_charger_path
+from ocppd.net.rest.access import Caller, PathClass, refusal
+from ocppd.net.rest.answers import problem_answer
+from ocppd.net.rest.api import Api
+from ocppd.net.rest.body import body_of
+from ocppd.net.rest.problems import (
+    BadRequest,
+    BodyTooLarge,
+    NoSuchPath,
+    RequestError,
+    Unauthorized,
+    UnknownMethod,
+    UpgradeRequired,
+    problem_of,
+)
+
+METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+HEALTH_PATHS: Final = frozenset({b"/healthz", b"/readyz"})
+SEED_PATHS: Final = (b"/charger/", b"/message/", b"/command/")
+API_PATH: Final = b"/api/"
+#: On every answer: nothing is stored on the way, and a browser takes nothing for what it is not.
+COMMON_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+_BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def path_class(path: bytes) -> PathClass:
+    """What a raw path is to the rules of access, charger paths aside."""
+    if path in HEALTH_PATHS:
+        return PathClass.HEALTH
+    return PathClass.SEED if path.startswith(SEED_PATHS) else PathClass.API
+
+
+class Entrance(Resource):
+    """The root of the site. `routes` is Klein's resource, which gets what passes."""
+
+    isLeaf = True
+
+    def __init__(self, api: Api, routes: Any) -> None:
+        super().__init__()
+        self._api = api
+        self._routes = routes
+        self._checks: tuple[Callable[[Any], None], ...] = (
+            self._charger_path,
+            self._caller,
+            _method,
+            _path,
+            _body,
+        )
+
+    def render(self, request: Any) -> Any:
+        """Refuse, or let the routes answer."""
+        for name, value in COMMON_HEADERS.items():
+            request.setHeader(name, value)
+        try:
+            for check in self._checks:
+                check(request)
+        except RequestError as error:
+            return _refused(request, error)
+        # Klein reads a server name from Host and stumbles over one that is none. No answer depends on it.
+        request.requestHeaders.setRawHeaders("host", ["localhost"])
+        return self._routes.render(request)
+
+    def _charger_path(self, request: Any) -> None:
+        """Chargers come from anywhere, so these paths are no business of the rules of access (HS-13)."""
+        ours = path_class(request.path) is not PathClass.API or request.path.startswith(API_PATH)
+        if not ours and is_charger_path(request.path.decode("latin-1"), self._api.charger_paths):
+            raise UpgradeRequired
+
+    def _caller(self, request: Any) -> None:
+        reason = refusal(self._api.access, caller_of(request))
+        if reason is not None:
+            raise Unauthorized(reason)
+
+
+def caller_of(request: Any) -> Caller:
+    """What the rules of access look at."""
+    address = request.getClientAddress()
+    return Caller(
+        peer=address.host if isinstance(address, IPv4Address | IPv6Address) else None,
+        method=request.method.decode("latin-1"),
+        path=path_class(request.path),
+        secure=bool(request.isSecure()),
+        headers=[
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, values in request.requestHeaders.getAllRawHeaders()
+            for value in values
+        ],
+    )
+
+
+def _method(request: Any) -> None:
+    if request.method not in METHODS:
+        raise UnknownMethod
+
+
+def _path(request: Any) -> None:
+    """Split first, decode then: a name with a slash has no path (U-2, U-3)."""
+    if not request.path.startswith(b"/") or request.path.startswith(b"//"):  # Klein takes // for /
+        raise NoSuchPath
+    if _BROKEN_ESCAPE.search(request.path):
+        raise BadRequest("the path has a percent sign without two hexadecimal digits")
+    for segment in request.path.split(b"/"):
+        try:
+            name = unquote_to_bytes(segment).decode("utf-8")
+        except UnicodeDecodeError:
+            raise BadRequest("the path is not UTF-8") from None
+        if "/" in name:
+            raise NoSuchPath
+
+
+def _body(request: Any) -> None:
+    body_of(request)
+
+
+def _refused(request: Any, error: RequestError) -> bytes:
+    answer = problem_answer(problem_of(error))
+    request.setResponseCode(answer.code)
+    for name, value in answer.headers.items():
+        request.setHeader(name, value)
+    if isinstance(error, BodyTooLarge):
+        request.channel.persistent = False
+    body: bytes = answer.body
+    return body

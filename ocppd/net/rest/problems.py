@@ -1,0 +1,284 @@
+"""Errors as HTTP answers: one table from an error's type to its status, name and title. RFC 9457; API.md section 2.
+
+Also the errors that only a request can have. Knows neither Klein nor what a request is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ocppd.errors import (
+    CallCancelled,
+    CallErrorReceived,
+    CallExpired,
+    CallFailed,
+    CallTimeout,
+    Disconnected,
+    InvalidPayload,
+    InvalidResponse,
+    NotCancellable,
+    NotConnected,
+    NotFound,
+    NotPermitted,
+    OcppdError,
+    OutcomeUnknown,
+    QueueFull,
+    StorageUnavailable,
+    UnknownCharger,
+    UnknownMessage,
+    UnknownTransaction,
+)
+from ocppd.storage.records import MessageRecord, MessageState
+
+PROBLEM_PREFIX: Final = "urn:ocppd:problem:"
+#: What somebody who is not let in can do.
+HINT: Final = "call http://127.0.0.1 on the server's own machine, without a proxy (in a container, see OCPPD_OPEN_API)"
+#: Retry-After in seconds: a queue moves with every answer of its charger, a database comes back with its disk.
+RETRY_AFTER_S: Final = 5
+
+
+class RequestError(OcppdError):
+    """A request that cannot be what its sender wants; `str()` of it is told to the sender."""
+
+
+class NoSuchPath(RequestError):
+    """Nothing is there."""
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing at this path")
+
+
+class NoSuchMethod(RequestError):
+    """Something is there, and `allowed` are its methods."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__(f"this path knows {', '.join(allowed)}")
+        self.allowed = tuple(allowed)
+
+
+class UnknownMethod(RequestError):
+    """No path knows this method."""
+
+    def __init__(self) -> None:
+        super().__init__("no path knows this method")
+
+
+class BadRequest(RequestError):
+    """The request is not well formed."""
+
+
+class BadParameters(RequestError):
+    """Query parameters that are unknown or wrong: `errors` has a name and a reason for each."""
+
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{name}: {reason}" for name, reason in errors))
+        self.errors = tuple(errors)
+
+
+class KeyNotSupported(RequestError):
+    """An Idempotency-Key, which this version would not honour."""
+
+    def __init__(self) -> None:
+        super().__init__("this version does not know Idempotency-Key: a repeated request would send the command again")
+
+
+class BodyTooLarge(RequestError):
+    """The body has more than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body has more than {limit} bytes")
+        self.limit = limit
+
+
+class NotJsonType(RequestError):
+    """A body of another media type; a page of another site could send that without asking (API.md, "Access")."""
+
+    def __init__(self) -> None:
+        super().__init__("a body must be application/json")
+
+
+class NotJson(RequestError):
+    """The body cannot be read as JSON."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the body cannot be read: {reason}")
+
+
+class UnknownAction(RequestError):
+    """Not the name of a message that a central system may send; `actions` are, `close` are those spelt alike."""
+
+    def __init__(self, name: str, actions: Sequence[str], close: Sequence[str]) -> None:
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        super().__init__(f"{name!r} is no action that may be sent to a charger{hint}")
+        self.actions = tuple(actions)
+
+
+class NoConnector(NotFound):
+    """The charger has told nothing of such a connector."""
+
+    what = "connector"
+
+
+class NoConnection(NotFound):
+    """The charger is not connected."""
+
+    what = "connection of charger"
+
+
+class Unauthorized(RequestError):
+    """The caller is not let in; the text says why and what to do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; {HINT}")
+
+
+class UpgradeRequired(RequestError):
+    """A plain request where chargers open WebSockets (HS-13)."""
+
+    def __init__(self) -> None:
+        super().__init__("chargers open a WebSocket here")
+
+
+class InternalError(RequestError):
+    """A bug; the log has it."""
+
+    def __init__(self) -> None:
+        super().__init__("the log of the server says more")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem: its status, the last part of its `type`, its title."""
+
+    status: int
+    slug: str
+    title: str
+
+
+#: The kind of an error is that of its nearest ancestor here.
+KINDS: Final[Mapping[type[OcppdError], Kind]] = {
+    BadRequest: Kind(400, "bad-request", "The request is not well formed"),
+    BadParameters: Kind(400, "bad-parameters", "Query parameters are wrong"),
+    KeyNotSupported: Kind(400, "idempotency-key", "Idempotency-Key is not supported"),
+    NotJson: Kind(400, "not-json", "The body is not JSON"),
+    Unauthorized: Kind(401, "unauthorized", "The caller is not let in"),
+    NoSuchPath: Kind(404, "no-such-path", "There is no such path"),
+    NotFound: Kind(404, "not-found", "There is no such thing"),
+    UnknownCharger: Kind(404, "unknown-charger", "The charger is not configured"),
+    UnknownMessage: Kind(404, "unknown-message", "There is no such message"),
+    UnknownTransaction: Kind(404, "unknown-transaction", "There is no such transaction"),
+    UnknownAction: Kind(404, "unknown-action", "There is no such action"),
+    NoConnector: Kind(404, "unknown-connector", "There is no such connector"),
+    NoConnection: Kind(404, "no-connection", "The charger is not connected"),
+    NoSuchMethod: Kind(405, "no-such-method", "The path does not know this method"),
+    NotConnected: Kind(409, "not-connected", "The charger is offline and the command does not wait"),
+    NotPermitted: Kind(409, "not-permitted", "The charger's registration does not permit this"),
+    NotCancellable: Kind(409, "not-cancellable", "The message is no longer queued"),
+    Disconnected: Kind(409, "not-sent", "The command was not sent"),
+    CallCancelled: Kind(409, "cancelled", "The command was cancelled"),
+    BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
+    NotJsonType: Kind(415, "not-json-type", "The body has another media type than JSON"),
+    InvalidPayload: Kind(422, "invalid-payload", "The payload breaks the OCPP definition"),
+    UpgradeRequired: Kind(426, "upgrade-required", "Only WebSockets are served here"),
+    QueueFull: Kind(429, "queue-full", "The charger's queue is full"),
+    InternalError: Kind(500, "internal-error", "The server has a bug"),
+    UnknownMethod: Kind(501, "unknown-method", "The server does not know this method"),
+    CallErrorReceived: Kind(502, "call-error", "The charger answered CALLERROR"),
+    InvalidResponse: Kind(502, "invalid-response", "The charger's answer breaks the OCPP definition"),
+    StorageUnavailable: Kind(503, "storage-unavailable", "The records cannot be reached"),
+    CallTimeout: Kind(504, "timeout", "The charger did not answer in time"),
+    OutcomeUnknown: Kind(504, "outcome-unknown", "The connection was lost before the charger answered"),
+    CallExpired: Kind(504, "expired", "The command expired before it could be sent"),
+}
+
+#: What a call that ended so would have failed with. `error` is told apart by its answer.
+ENDS: Final[Mapping[MessageState, type[OcppdError]]] = {
+    MessageState.TIMEOUT: CallTimeout,
+    MessageState.UNKNOWN: OutcomeUnknown,
+    MessageState.EXPIRED: CallExpired,
+    MessageState.CANCELLED: CallCancelled,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as it is told to the caller: status, further headers, the body's members."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+
+
+def is_known(error: OcppdError) -> bool:
+    """Whether the table has a kind for this error. What it has not is a bug of ours where it gets here."""
+    return any(ancestor in KINDS for ancestor in type(error).__mro__)
+
+
+def kind_of(error: type[OcppdError]) -> Kind:
+    """The kind of an error. Raises KeyError for one that is not known."""
+    for ancestor in error.__mro__:
+        if ancestor in KINDS:
+            return KINDS[ancestor]
+    raise KeyError(error)
+
+
+def problem_of(error: OcppdError) -> Problem:
+    """The problem that a known error is."""
+    kind = kind_of(type(error))
+    return Problem(kind.status, _headers(error, kind), {**_body(kind, str(error)), **_members(error)})
+
+
+def problem_of_end(record: MessageRecord) -> Problem:
+    """The problem that a call has become which ended without a good answer."""
+    kind = kind_of(_end_of(record))
+    members: dict[str, Any] = {"charger": record.charger, "messageId": record.message_id}
+    if kind is KINDS[CallErrorReceived]:
+        members["ocppErrorCode"] = record.outcome
+        detail = f"charger {record.charger!r} answered {record.outcome}"
+    else:
+        detail = record.detail or f"message {record.message_id} is {record.state}"
+    return Problem(kind.status, {}, {**_body(kind, detail), **members})
+
+
+def _end_of(record: MessageRecord) -> type[OcppdError]:
+    if record.state in ENDS:
+        return ENDS[record.state]
+    if record.answer is None:
+        return Disconnected
+    return CallErrorReceived if record.answer.startswith("[4") else InvalidResponse
+
+
+def _body(kind: Kind, detail: str) -> dict[str, Any]:
+    return {"type": PROBLEM_PREFIX + kind.slug, "title": kind.title, "status": kind.status, "detail": detail}
+
+
+def _headers(error: OcppdError, kind: Kind) -> dict[str, str]:
+    match error:
+        case NoSuchMethod(allowed=allowed):
+            return {"Allow": ", ".join(allowed)}
+        case UpgradeRequired():
+            return {"Upgrade": "websocket", "Connection": "Upgrade"}
+        case Unauthorized():
+            return {"WWW-Authenticate": 'Bearer realm="ocppd"'}
+        case BodyTooLarge():
+            return {"Connection": "close"}
+    return {"Retry-After": str(RETRY_AFTER_S)} if kind.status in (429, 503) else {}
+
+
+def _members(error: OcppdError) -> dict[str, Any]:
+    match error:
+        case InvalidPayload(violations=violations):
+            return {"errors": [{"pointer": each.pointer, "detail": each.reason, "code": str(each.code)} for each in violations]}
+        case BadParameters(errors=errors):
+            return {"errors": [{"parameter": name, "detail": reason} for name, reason in errors]}
+        case UnknownAction(actions=actions):
+            return {"actions": list(actions)}
+        case CallErrorReceived(charger=charger, message_id=message_id, code=code):
+            return {"charger": charger, "messageId": message_id, "ocppErrorCode": code}
+        case CallFailed(charger=charger, message_id=message_id):
+            return {"charger": charger} | ({} if message_id is None else {"messageId": message_id})
+        case UnknownCharger(name=name) | NoConnection(name=name):
+            return {"charger": name}
+    return {}

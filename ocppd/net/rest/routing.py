@@ -1,0 +1,52 @@
+"""What a route is made of, and what its handler is given. The tables of routes are in `seed`, `health` and `v1`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from klein import Response
+
+from ocppd.net.rest.body import body_of, json_object
+from ocppd.net.rest.parameters import Page, Parser, read_query
+
+#: HEAD goes with GET.
+READING: Final = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request that was let in. The segments of its path are the handler's further arguments, decoded."""
+
+    request: Any
+
+    def query(self, known: Mapping[str, Parser] | None = None) -> dict[str, Any]:
+        """The query parameters. Raises BadParameters, also for those that `known` does not name."""
+        return read_query(self.request.uri.partition(b"?")[2], known or {})
+
+    def page(self, known: Mapping[str, Parser]) -> Page:
+        """The query parameters of a list. Raises BadParameters."""
+        return Page.of(self.query(known))
+
+    def json_object(self, action: str) -> dict[str, Any]:
+        """The body. Raises NotJson, and InvalidPayload in the name of `action` for what is no object."""
+        return json_object(action, body_of(self.request))
+
+    def has_header(self, name: str) -> bool:
+        """Whether the request has a header of that name."""
+        return bool(self.request.requestHeaders.hasHeader(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`rule` is werkzeug's: `<name>` is one segment. The handler is called as (api, incoming, **segments)."""
+
+    method: str
+    rule: str
+    handler: Callable[..., Awaitable[Response]]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods it answers."""
+        return READING if self.method == "GET" else (self.method,)

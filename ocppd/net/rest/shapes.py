@@ -1,0 +1,232 @@
+"""Records as the JSON that operators see. API.md, "Shapes". Pure.
+
+Members that do not apply are left out. Instants are RFC 3339 in UTC with milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from ocppd.central.chargers import UnknownIdentity
+from ocppd.central.meter_values import Sample
+from ocppd.central.queries import ChargerView
+from ocppd.storage.records import (
+    Boot,
+    ConnectorRecord,
+    MessageRecord,
+    MessageState,
+    MeterValueRecord,
+    StatusRecord,
+    TransactionRecord,
+)
+
+Shape = dict[str, Any]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+#: States in which the time to live of a call matters.
+UNSENT: Final = frozenset({MessageState.QUEUED, MessageState.EXPIRED})
+#: The element of a frame that holds the payload (OCPP-J 1.6 section 4.2).
+CALL_PAYLOAD: Final = 3
+CALL_RESULT_PAYLOAD: Final = 2
+
+
+def instant(ms: int) -> str:
+    """Milliseconds since the epoch as `2026-01-02T03:04:05.678Z`."""
+    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _optional_instant(ms: int | None) -> str | None:
+    return None if ms is None else instant(ms)
+
+
+def _told(members: Mapping[str, Any]) -> Shape:
+    """Without what does not apply."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def charger(view: ChargerView) -> Shape:
+    """A charger with its connectors."""
+    return _told(
+        {
+            "name": view.name,
+            "connected": view.connected,
+            "remoteIp": view.remote_ip or None,
+            "connectedSince": _optional_instant(view.connected_ms),
+            "lastSeen": _optional_instant(view.last_seen_ms),
+            "registration": view.registration,
+            "heartbeatInterval": view.heartbeat_interval_s,
+            "queued": view.queued if view.connected else None,
+            **_boot(view.boot),
+            "connectors": [connector(each) for each in view.connectors],
+        }
+    )
+
+
+def _boot(boot: Boot | None) -> Shape:
+    if boot is None:
+        return {}
+    return {
+        "vendor": boot.vendor,
+        "model": boot.model,
+        "serialNumber": boot.serial_number,
+        "chargeBoxSerialNumber": boot.charge_box_serial_number,
+        "firmwareVersion": boot.firmware_version,
+        "meterType": boot.meter_type,
+        "meterSerialNumber": boot.meter_serial_number,
+    }
+
+
+def connector(record: ConnectorRecord) -> Shape:
+    """The current state of a connector."""
+    return _told(
+        {
+            "connectorId": record.connector_id,
+            "status": record.status,
+            "errorCode": record.error_code,
+            "info": record.info,
+            "vendorId": record.vendor_id,
+            "vendorErrorCode": record.vendor_error_code,
+            "since": instant(record.timestamp_ms),
+            "transactionId": record.transaction_id,
+        }
+    )
+
+
+def status(record: StatusRecord) -> Shape:
+    """One entry of a connector's history."""
+    return _told(
+        {
+            "charger": record.charger,
+            "connectorId": record.status.connector_id,
+            "status": record.status.status,
+            "errorCode": record.status.error_code,
+            "info": record.status.info,
+            "vendorId": record.status.vendor_id,
+            "vendorErrorCode": record.status.vendor_error_code,
+            "timestamp": instant(record.status.timestamp_ms),
+            "receivedAt": instant(record.received_ms),
+        }
+    )
+
+
+def connection(view: ChargerView) -> Shape:
+    """The live connection of a charger."""
+    return _told(
+        {
+            "charger": view.name,
+            "remoteIp": view.remote_ip,
+            "since": _optional_instant(view.connected_ms),
+            "lastSeen": _optional_instant(view.last_seen_ms),
+            "registration": view.registration,
+            "authenticated": view.authenticated,
+            "queued": view.queued,
+        }
+    )
+
+
+def unknown_charger(identity: UnknownIdentity) -> Shape:
+    """An identity that tried to connect and is not configured (H-5)."""
+    return {
+        "name": identity.name,
+        "remoteIp": identity.remote_ip,
+        "firstSeen": instant(identity.first_ms),
+        "lastSeen": instant(identity.last_ms),
+        "attempts": identity.attempts,
+    }
+
+
+def message(record: MessageRecord) -> Shape:
+    """A message with its answer."""
+    return _told(
+        {
+            "messageId": record.message_id,
+            "charger": record.charger,
+            "durable": record.durable,
+            "direction": record.direction,
+            "action": record.action,
+            "state": record.state,
+            "outcome": record.outcome,
+            "late": record.late or None,
+            "detail": record.detail,
+            "createdAt": instant(record.created_ms),
+            "sentAt": _optional_instant(record.sent_ms),
+            "answeredAt": _optional_instant(record.answered_ms),
+            "expiresAt": _optional_instant(record.expires_ms) if record.state in UNSENT else None,
+            "request": payload(record.frame, CALL_PAYLOAD),
+            **_answer(record.answer),
+        }
+    )
+
+
+def elements(frame: str | None) -> list[bytes]:
+    """The elements of a frame as JSON texts; chargers' frames are kept as they came, so there may be none to read."""
+    try:
+        return [bytes(element) for element in _elements(frame or "")]
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return []
+
+
+def payload(frame: str | None, index: int) -> msgspec.Raw | None:
+    """The JSON text of the payload that stands at `index` of a frame, None where there is none."""
+    parts = elements(frame)
+    return msgspec.Raw(parts[index]) if index < len(parts) and parts[index] != b"null" else None
+
+
+def _answer(frame: str | None) -> Shape:
+    match elements(frame):
+        case [b"3", _, found, *_]:
+            return {"response": msgspec.Raw(found)}
+        case [b"4", _, code, description, details, *_]:
+            return {
+                "error": {"code": msgspec.Raw(code), "description": msgspec.Raw(description), "details": msgspec.Raw(details)}
+            }
+    return {}
+
+
+def transaction(record: TransactionRecord) -> Shape:
+    """A transaction."""
+    return _told(
+        {
+            "transactionId": record.transaction_id,
+            "charger": record.charger,
+            "connectorId": record.connector_id,
+            "idTag": record.id_tag,
+            "state": record.state,
+            "meterStart": record.meter_start_wh,
+            "meterStop": record.meter_stop_wh,
+            "energyWh": record.energy_wh,
+            "startedAt": instant(record.started_ms),
+            "stoppedAt": _optional_instant(record.stopped_ms),
+            "stopIdTag": record.stop_id_tag,
+            "reason": record.reason,
+            "verdict": record.verdict,
+            "flags": list(record.flags) or None,
+            "reservationId": record.reservation_id,
+            "messageId": record.message_id,
+        }
+    )
+
+
+def meter_value(record: MeterValueRecord, sample: Sample) -> Shape:
+    """One sample. `value` is a number in `unit` where it can be one; `raw` is what was sent."""
+    return _told(
+        {
+            "charger": record.charger,
+            "connectorId": record.connector_id,
+            "transactionId": record.transaction_id,
+            "timestamp": instant(record.timestamp_ms),
+            "context": sample.context,
+            "measurand": sample.measurand,
+            "phase": sample.phase,
+            "location": sample.location,
+            "format": sample.format if sample.format != "Raw" else None,
+            "unit": sample.unit,
+            "value": sample.value,
+            "raw": _told({"value": sample.raw_value, "unit": sample.raw_unit}),
+        }
+    )

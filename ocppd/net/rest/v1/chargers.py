@@ -1,0 +1,166 @@
+"""Chargers, their connections and connectors, and identities that are not configured. API.md, "Resources"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, Final
+
+from klein import Response
+
+from ocppd.central.queries import ChargerView
+from ocppd.net.rest import shapes
+from ocppd.net.rest.answers import empty_answer, json_answer, list_answer, page_answer
+from ocppd.net.rest.api import Api
+from ocppd.net.rest.parameters import (
+    GREATEST_INTEGER,
+    MAX_LIMIT,
+    Page,
+    boolean,
+    choice,
+    encode_cursor,
+    integer,
+    page,
+    sequence,
+    text,
+)
+from ocppd.net.rest.problems import NoConnection, NoConnector
+from ocppd.net.rest.routing import Incoming, Route
+from ocppd.storage.records import ConnectorRecord
+from ocppd.v16.types import RegistrationStatus
+
+#: RFC 6455 7.4.1: going away.
+CLOSED_BY_OPERATOR: Final = 1001
+#: Chargers that one request looks at for those that pass its filters; the cursor leads on from there.
+MAX_LOOKED_AT: Final = 20 * MAX_LIMIT
+
+Test = Callable[[ChargerView, Any], bool]
+
+#: What a filter compares.
+FILTERS: Final[Mapping[str, Test]] = {
+    "connected": lambda view, wanted: view.connected is wanted,
+    "registration": lambda view, wanted: view.registration is wanted,
+    "vendor": lambda view, wanted: view.boot is not None and view.boot.vendor == wanted,
+    "model": lambda view, wanted: view.boot is not None and view.boot.model == wanted,
+    "firmware": lambda view, wanted: view.boot is not None and view.boot.firmware_version == wanted,
+}
+CHARGERS_QUERY: Final = {
+    **page(text),
+    "connected": boolean,
+    "registration": choice(RegistrationStatus),
+    "vendor": text,
+    "model": text,
+    "firmware": text,
+}
+UNKNOWN_QUERY: Final = page(text)
+ROWS_QUERY: Final = page(sequence)
+
+
+async def list_chargers(api: Api, incoming: Incoming) -> Response:
+    """`GET /chargers`: in order of their names."""
+    wanted = incoming.page(CHARGERS_QUERY)
+    behind = wanted.after
+    names = iter([name for name in api.chargers.names() if behind is None or name > behind])
+    found: list[ChargerView] = []
+    looked_at = 0
+    while len(found) <= wanted.limit and looked_at < MAX_LOOKED_AT:
+        chunk = list(islice(names, MAX_LIMIT))
+        if not chunk:
+            return _chargers(found, wanted, None)
+        looked_at += len(chunk)
+        behind = chunk[-1]
+        found += [view for view in await api.queries.chargers(chunk) if _passes(view, wanted.filters)]
+    return _chargers(found, wanted, behind)
+
+
+def _passes(view: ChargerView, filters: Mapping[str, Any]) -> bool:
+    return all(FILTERS[name](view, value) for name, value in filters.items())
+
+
+def _chargers(found: list[ChargerView], wanted: Page, behind: str | None) -> Response:
+    """The page; `behind` is the last name that was looked at where there may be more."""
+    if len(found) > wanted.limit:
+        found = found[: wanted.limit]
+        behind = found[-1].name
+    return list_answer([shapes.charger(view) for view in found], None if behind is None else encode_cursor(behind))
+
+
+async def get_charger(api: Api, incoming: Incoming, name: str) -> Response:
+    """`GET /chargers/{name}`."""
+    incoming.query()
+    return json_answer(shapes.charger(await api.queries.charger(name)))
+
+
+async def get_connection(api: Api, incoming: Incoming, name: str) -> Response:
+    """`GET /chargers/{name}/connection`: 404 while the charger is not connected."""
+    incoming.query()
+    view = await api.queries.charger(name)
+    if not view.connected:
+        raise NoConnection(name)
+    return json_answer(shapes.connection(view))
+
+
+async def close_connection(api: Api, incoming: Incoming, name: str) -> Response:
+    """`DELETE /chargers/{name}/connection`: close it; the charger will come again."""
+    incoming.query()
+    api.chargers.settings(name)
+    connection = api.chargers.connection(name)
+    if connection is None:
+        raise NoConnection(name)
+    connection.link.close(CLOSED_BY_OPERATOR, "closed by an operator")
+    return empty_answer()
+
+
+async def list_connectors(api: Api, incoming: Incoming, name: str) -> Response:
+    """`GET /chargers/{name}/connectors`: in order of their ids; connector 0 is the charger as a whole."""
+    wanted = incoming.page(ROWS_QUERY)
+    view = await api.queries.charger(name)
+    left = [each for each in view.connectors if wanted.after is None or each.connector_id > wanted.after]
+    return page_answer(left, wanted.limit, shapes.connector, lambda connector: connector.connector_id)
+
+
+async def get_connector(api: Api, incoming: Incoming, name: str, connector_id: str) -> Response:
+    """`GET /chargers/{name}/connectors/{id}`."""
+    incoming.query()
+    return json_answer(shapes.connector(await _connector(api, name, connector_id)))
+
+
+async def list_history(api: Api, incoming: Incoming, name: str, connector_id: str) -> Response:
+    """`GET /chargers/{name}/connectors/{id}/history`: every status it told, newest first."""
+    wanted = incoming.page(ROWS_QUERY)
+    connector = await _connector(api, name, connector_id)
+    rows = await api.storage.list_statuses(name, connector.connector_id, wanted.after, wanted.limit + 1)
+    return page_answer(rows, wanted.limit, shapes.status, lambda row: row.sequence)
+
+
+async def _connector(api: Api, name: str, connector_id: str) -> ConnectorRecord:
+    """A connector that the charger has told of. Raises UnknownCharger and NoConnector."""
+    view = await api.queries.charger(name)
+    try:
+        number = integer(0, GREATEST_INTEGER)(connector_id)
+    except ValueError:
+        raise NoConnector(connector_id) from None
+    for connector in view.connectors:
+        if connector.connector_id == number:
+            return connector
+    raise NoConnector(connector_id)
+
+
+async def list_unknown_chargers(api: Api, incoming: Incoming) -> Response:
+    """`GET /unknown-chargers`: in order of their names."""
+    wanted = incoming.page(UNKNOWN_QUERY)
+    identities = sorted(api.chargers.unknown(), key=lambda identity: identity.name)
+    left = [identity for identity in identities if wanted.after is None or identity.name > wanted.after]
+    return page_answer(left, wanted.limit, shapes.unknown_charger, lambda identity: identity.name)
+
+
+ROUTES: Final = (
+    Route("GET", "/api/v1/chargers", list_chargers),
+    Route("GET", "/api/v1/chargers/<name>", get_charger),
+    Route("GET", "/api/v1/chargers/<name>/connection", get_connection),
+    Route("DELETE", "/api/v1/chargers/<name>/connection", close_connection),
+    Route("GET", "/api/v1/chargers/<name>/connectors", list_connectors),
+    Route("GET", "/api/v1/chargers/<name>/connectors/<connector_id>", get_connector),
+    Route("GET", "/api/v1/chargers/<name>/connectors/<connector_id>/history", list_history),
+    Route("GET", "/api/v1/unknown-chargers", list_unknown_chargers),
+)

@@ -1,0 +1,80 @@
+"""Commands: every message that a 1.6 central system may send, by one table. API.md, "Commands"."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Final
+
+from klein import Response
+from twisted.internet.defer import maybeDeferred
+
+from ocppd.central.commands import MAX_TTL_S
+from ocppd.errors import StorageUnavailable
+from ocppd.net.rest import shapes
+from ocppd.net.rest.answers import json_answer, problem_answer
+from ocppd.net.rest.api import Api
+from ocppd.net.rest.parameters import one_of, seconds
+from ocppd.net.rest.problems import KeyNotSupported, UnknownAction, problem_of_end
+from ocppd.net.rest.routing import Incoming, Route
+from ocppd.net.rest.waiting import shielded
+from ocppd.storage.records import MessageRecord, MessageState
+from ocppd.v16.actions import ACTIONS, Action
+from ocppd.v16.codec import build
+
+#: Longer than any charger's call timeout by default, shorter than the patience of proxies and clients.
+MAX_WAIT_S: Final = 120
+#: An instant is a millisecond.
+LEAST_TTL_S: Final = 0.001
+
+COMMANDS: Final[dict[str, Action]] = {name: action for name, action in ACTIONS.items() if action.to_charger}
+COMMAND_QUERY: Final = {
+    "wait": seconds(0, MAX_WAIT_S),
+    "offline": one_of({"queue": True, "fail": False}),
+    "ttl": seconds(LEAST_TTL_S, MAX_TTL_S),
+}
+UNFINISHED: Final = frozenset({MessageState.QUEUED, MessageState.SENT})
+
+
+async def post_command(api: Api, incoming: Incoming, name: str, action: str) -> Response:
+    """`POST /chargers/{name}/commands/{Action}`, its OCPP request payload as the body.
+
+    202 with the message as accepted; with `?wait=` 200 once it is answered, or the problem it ended with.
+    """
+    api.chargers.settings(name)
+    command = _command(action)
+    options = incoming.query(COMMAND_QUERY)
+    if incoming.has_header("idempotency-key"):
+        raise KeyNotSupported
+    request = build(command.request, incoming.json_object(action))
+    submitted = maybeDeferred(api.commands.submit, name, request, offline=options.get("offline"), ttl_s=options.get("ttl"))
+    # Whoever goes away now has sent a command all the same.
+    record = await shielded(submitted)
+    try:
+        return _answer(await api.commands.wait(record, options.get("wait", 0)))
+    except StorageUnavailable:
+        return _answer(record)  # what became of it cannot be read, but it was accepted
+
+
+def _command(name: str) -> Action:
+    command = COMMANDS.get(name)
+    if command is None:
+        raise UnknownAction(name, sorted(COMMANDS), _close(name))
+    return command
+
+
+def _close(name: str) -> list[str]:
+    """Commands that are spelt like `name`, in whatever case."""
+    spelt = {command.lower(): command for command in COMMANDS}
+    return [spelt[close] for close in difflib.get_close_matches(name.lower(), spelt, 3)]
+
+
+def _answer(record: MessageRecord) -> Response:
+    headers: dict[str, str] = {"Location": f"/api/v1/messages/{record.message_id}"}
+    if record.state in UNFINISHED:
+        return json_answer(shapes.message(record), 202, headers)
+    if record.state is MessageState.COMPLETED:
+        return json_answer(shapes.message(record), 200, headers)
+    return problem_answer(problem_of_end(record), headers)
+
+
+ROUTES: Final[tuple[Any, ...]] = (Route("POST", "/api/v1/chargers/<name>/commands/<action>", post_command),)
