@@ -241,7 +241,7 @@ def _database(text: str, directory: Path) -> str:
 
 
 def _handlers(text: str) -> str:
-    if not _HANDLERS.fullmatch(text):
+    if not _HANDLERS.fullmatch(text) or text.endswith(".py"):
         raise ValueError("expected module:Class, package.module.Class or path/to/file.py:Class")
     return text
 

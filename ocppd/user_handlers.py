@@ -55,7 +55,9 @@ def _load_file(spec: str, name: str, directories: Sequence[Path]) -> ModuleType:
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         raise StartFailed(f"--handlers {spec}: no such file; searched {', '.join(str(candidate) for candidate in candidates)}")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A file that is called like a module of Python's own must not take its place.
+    module_name = f"ocppd_user_{path.stem}" if path.stem in sys.stdlib_module_names else path.stem
+    module_spec = importlib.util.spec_from_file_location(module_name, path)
     if module_spec is None or module_spec.loader is None:
         raise StartFailed(f"--handlers {spec}: {path} is no Python file")
     module = importlib.util.module_from_spec(module_spec)
@@ -84,8 +86,9 @@ def _load_module(spec: str, name: str, directories: Sequence[Path]) -> ModuleTyp
 def _search_first(directories: Sequence[Path]) -> None:
     """Put the directories before everything else, where they stay: handlers may import their neighbours later."""
     for directory in reversed(directories):
-        if str(directory) not in sys.path:
-            sys.path.insert(0, str(directory))
+        if str(directory) in sys.path:
+            sys.path.remove(str(directory))
+        sys.path.insert(0, str(directory))
 
 
 def _where(error: BaseException) -> str:

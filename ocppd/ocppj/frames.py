@@ -34,6 +34,9 @@ FOREIGN_CODES: Final = {
     "RpcFrameworkError": ErrorCode.GENERIC_ERROR,
 }
 
+#: The longest name of an action has 33 characters; more of a name is not logged.
+SHOWN_ACTION_LENGTH: Final = 64
+
 EMPTY: Final = b"{}"
 
 _as_call = msgspec.json.Decoder(tuple[int, str, str, msgspec.Raw]).decode
@@ -214,6 +217,11 @@ def _number(element: bytes) -> float | None:
     """A JSON number; a text that looks like one is none (F-9)."""
     value = _value(element) if element[:1] in b"-0123456789" else None
     return value if isinstance(value, int | float) else None
+
+
+def shown_action(action: str) -> str:
+    """An action's name for the log, cut where it can be none."""
+    return action if len(action) <= SHOWN_ACTION_LENGTH else f"{action[:SHOWN_ACTION_LENGTH]}…"
 
 
 def call_frame(message_id: str, action: str, payload: bytes) -> bytes:

@@ -21,6 +21,8 @@ from ocppd.ocppj.frames import Call, CallError, CallResult, Malformed, Unreadabl
 UNREADABLE_LIMIT: Final = 20
 #: S-4: calls of the peer that may wait while one is in progress, before the connection is closed with 1008.
 INBOUND_LIMIT: Final = 100
+#: The same in bytes: two messages of the greatest size, so that no peer fills the memory with what waits.
+INBOUND_BYTES_LIMIT: Final = 8 * 1024 * 1024
 #: F-6: answers that are kept to be repeated, and for how long.
 REPEATS_KEPT: Final = 100
 REPEATS_KEPT_S: Final = 600.0
@@ -100,12 +102,13 @@ class _Repeatable:
 class Session:
     """The state of one connection. Every method returns at once; `receive` raises nothing, whatever the bytes."""
 
-    __slots__ = ("_abandoned", "_current", "_outstanding", "_repeatables", "_unreadable", "_waiting", "strict")
+    __slots__ = ("_abandoned", "_current", "_outstanding", "_repeatables", "_unreadable", "_waiting", "_waiting_bytes", "strict")
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self._current: Call | None = None
         self._waiting: deque[Call] = deque()
+        self._waiting_bytes = 0
         self._repeatables: OrderedDict[str, _Repeatable] = OrderedDict()
         self._outstanding: str | None = None
         self._abandoned: OrderedDict[str, None] = OrderedDict()
@@ -150,15 +153,19 @@ class Session:
             if known.answer is None:
                 return [Ignored("a repeat of a call that is in progress")]
             return [Send(known.answer)]
-        if self._current is not None and len(self._waiting) >= INBOUND_LIMIT:
+        if self._current is not None and not self._may_wait(call):
             return [Close(POLICY_VIOLATION_CLOSE, f"more than {INBOUND_LIMIT} calls without waiting for an answer")]
         self._repeatables.pop(call.message_id, None)
         self._repeatables[call.message_id] = _Repeatable(digest, now)
         if self._current is not None:
             self._waiting.append(call)
+            self._waiting_bytes += len(call.payload)
             return []
         self._current = call
         return [CallReceived(call)]
+
+    def _may_wait(self, call: Call) -> bool:
+        return len(self._waiting) < INBOUND_LIMIT and self._waiting_bytes + len(call.payload) <= INBOUND_BYTES_LIMIT
 
     def answered(self, call: Call, frame: bytes, now: float) -> list[Event]:
         """The answer to the call in progress: to be sent, then perhaps the next call."""
@@ -170,6 +177,7 @@ class Session:
         events: list[Event] = [Send(frame)]
         self._current = self._waiting.popleft() if self._waiting else None
         if self._current is not None:
+            self._waiting_bytes -= len(self._current.payload)
             events.append(CallReceived(self._current))
         return events
 

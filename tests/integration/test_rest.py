@@ -12,6 +12,7 @@ from conftest import LoggedErrors
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from ocppd.errors import StorageUnavailable
 from ocppd.net.rest.body import MAX_BODY_BYTES, MAX_DISCARDED_BYTES
 from ocppd.net.rest.problems import RETRY_AFTER_S
 from ocppd.net.rest.v1.commands import COMMANDS
@@ -593,6 +594,23 @@ async def test_bug(served: Served, logged_errors: LoggedErrors) -> None:
     seed = await served.get("/charger/CP1/status")
     assert (seed.status, seed.body) == (500, b"Internal Server Error\n")
     assert len(logged_errors.flush(AttributeError)) == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_storage_fails_while_waiting(logged_errors: LoggedErrors) -> None:
+    """A command that was accepted stays accepted: where its end cannot be read any more the answer is 202."""
+    served = Served("CP1", call_timeout_s=100)
+    try:
+        link = await served.connect("CP1", silent)
+        answer = Deferred.fromCoroutine(served.command("ClearCache", None, "?wait=0.05"))
+        call = await link.next_frame()
+        await served.storage.stop()
+        accepted = await within(answer)
+        assert (accepted.status, accepted.json["messageId"]) == (202, call[1])
+        link.tell(json.dumps([3, call[1], {"status": "Accepted"}]))
+        assert len(logged_errors.flush(StorageUnavailable)) == 1
+    finally:
+        await served.stop()
 
 
 # Health, charger paths, headers

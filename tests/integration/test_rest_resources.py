@@ -153,6 +153,7 @@ async def test_connectors_and_their_history(served: Served) -> None:
     assert [each["connectorId"] for each in listed["items"]] == [0, 1]
     assert listed["items"][1] == connector
     assert listed["next"] is None
+    assert [len(page) for page in await pages(served, "/api/v1/chargers/CP1/connectors?limit=1")] == [1, 1]
     history = await pages(served, "/api/v1/chargers/CP1/connectors/1/history?limit=2")
     assert [[each["status"] for each in page] for page in history] == [["Faulted", "Preparing"], ["Available"]]
     assert history[1][0]["timestamp"] == "2026-01-02T03:04:00.500Z"
