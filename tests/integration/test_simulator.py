@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import base64
+import datetime
+import ipaddress
 import json
+import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.ssl import PrivateCertificate
+from twisted.python.failure import Failure
 
 from ocppd.errors import ErrorCode, Violation
 from ocppd.ocppj.frames import CallError, CallResult
@@ -18,6 +31,7 @@ from ocppd.v16.core import DataTransferRequest, ResetConfirmation
 from ocppd.v16.types import Reason, ResetStatus
 from support.scripted import NOTHING, TIME, Refusal, ScriptedCentralSystem
 
+ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"backoff_first_s": 0.02, "reboot_s": 0.01, "unplug_s": 0.01, "job_step_s": 0.01, "boot_retry_s": 0.02}
 
 
@@ -91,6 +105,74 @@ async def test_a_scripted_charger_is_told_how_it_was_closed(central: ScriptedCen
     assert closed.code == 1001
     with pytest.raises(Offline):
         await charger.heartbeat()
+
+
+@pytest_twisted.ensureDeferred
+async def test_tls(logged_errors: Any) -> None:
+    """wss: the central system's certificate is checked against the roots that are given (profile 2, white paper A00)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    system = ScriptedCentralSystem(reactor, PrivateCertificate.loadPEM(certificate + secret).options())
+    trusting = Charger("CP1", system.url, reactor, automatic=False, authority_pem=certificate)
+    await trusting.connect()
+    await trusting.heartbeat()
+    with pytest.raises(HandshakeRefused):
+        await Charger("CP2", system.url, reactor, automatic=False).connect()
+    assert logged_errors.flush()  # by Autobahn, at both ends
+    await trusting.shutdown()
+    await system.stop()
+
+
+# The command line
+
+
+class Process(ProcessProtocol):
+    """`python -m ocppd.simulator`; `line` is called with each line it prints, `ended` fires with its exit status."""
+
+    def __init__(self, line: Callable[[Process, str], None]) -> None:
+        self.lines: list[str] = []
+        self.ended: Deferred[int | None] = Deferred()
+        self._line = line
+        self._rest = ""
+
+    def outReceived(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data.decode()).split("\n")
+        for line in lines:
+            self.lines.append(line)
+            self._line(self, line)
+
+    def processEnded(self, reason: Failure) -> None:
+        self.ended.callback(getattr(reason.value, "exitCode", None))
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+async def test_signals_end_it_in_order(name: str, central: ScriptedCentralSystem) -> None:
+    """SIGINT and SIGTERM: closing handshakes, the summary, status 0."""
+
+    def line(process: Process, text: str) -> None:
+        if " started on connector 1" in text:
+            process.transport.signalProcess(name)
+
+    process = Process(line)
+    arguments = [sys.executable, "-m", "ocppd.simulator", central.url, "--name", "CP", "--count", "2"]
+    reactor.spawnProcess(process, sys.executable, arguments, {"PYTHONPATH": str(ROOT)})
+    assert await process.ended == 0
+    assert "CP-0001 booted: Accepted, heartbeat every 300 s" in process.lines
+    assert process.lines[-1].startswith("2 chargers: ")
+    await central.until(lambda: not central.connections)
+    assert central.closed == {1000}
 
 
 # A script

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -60,6 +61,7 @@ class Connection(WebSocketServerProtocol):
         self.factory.central.changed()
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        self.factory.central.closed.add(code)
         if self in self.factory.central.connections:
             self.factory.central.connections.remove(self)
         self.factory.central.changed()
@@ -78,16 +80,21 @@ class Connection(WebSocketServerProtocol):
 
 
 class ScriptedCentralSystem:
-    """Listens on 127.0.0.1; accepts every charger and every tag until `answers` says something else."""
+    """Listens on 127.0.0.1, with `tls` (a context factory) on wss.
 
-    def __init__(self, reactor: Any) -> None:
+    Accepts every charger and every tag until `answers` says something else.
+    """
+
+    def __init__(self, reactor: Any, tls: Any = None) -> None:
         self._reactor = reactor
+        self._tls = tls
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
         self._transactions = itertools.count(1)
         self.ids = itertools.count(1)
         self.connections: list[Connection] = []
         self.received: list[tuple[str, Any]] = []
         self.opened = 0
+        self.closed: set[int | None] = set()
         self.refuse: int | None = None
         accepted = {"status": "Accepted"}
         self.answers: dict[str, Answer] = {
@@ -109,13 +116,15 @@ class ScriptedCentralSystem:
 
     def listen(self, port: int) -> None:
         """Accept connections."""
-        self._port = self._reactor.listenTCP(port, self._factory, interface="127.0.0.1")
+        listen = self._reactor.listenTCP if self._tls is None else partial(self._reactor.listenSSL, contextFactory=self._tls)
+        self._port = listen(port, self._factory, interface="127.0.0.1")
         self.port = self._port.getHost().port
 
     @property
     def url(self) -> str:
         """What a charger connects to, without its name."""
-        return f"ws://127.0.0.1:{self.port}/ocppj/1.6"
+        scheme = "ws" if self._tls is None else "wss"
+        return f"{scheme}://127.0.0.1:{self.port}/ocppj/1.6"
 
     @property
     def connection(self) -> Connection:

@@ -147,7 +147,6 @@ class RefusedTests(SynchronousTestCase):
             ("handlers", "Handlers", "module:Class"),
             ("handlers", "a-b.C", "module:Class"),
             ("handlers", "file.py", "module:Class"),
-            ("handlers", "file.txt:Class", "module:Class"),
             ("charger-path", "ocpp", "starts with a slash"),
             ("charger-path", "/", "starts with a slash"),
             ("charger-path", "/a/../b", "starts with a slash"),

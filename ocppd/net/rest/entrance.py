@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.web.resource import Resource
 
 from ocppd.net.identity import is_charger_path
@@ -87,9 +87,8 @@ class Entrance(Resource):
 
 def caller_of(request: Any) -> Caller:
     """What the rules of access look at."""
-    address = request.getClientAddress()
     return Caller(
-        peer=address.host if isinstance(address, IPv4Address | IPv6Address) else None,
+        peer=_peer(request.getClientAddress()),
         method=request.method.decode("latin-1"),
         path=path_class(request.path),
         secure=bool(request.isSecure()),
@@ -99,6 +98,13 @@ def caller_of(request: Any) -> Caller:
             for value in values
         ],
     )
+
+
+def _peer(address: object) -> str | None:
+    """The peer of a connection: None on a Unix socket, and for what is neither that nor TCP an address of nowhere."""
+    if isinstance(address, UNIXAddress):
+        return None
+    return str(address.host) if isinstance(address, IPv4Address | IPv6Address) else ""
 
 
 def _method(request: Any) -> None:
