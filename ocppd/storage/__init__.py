@@ -1,0 +1,1 @@
+"""Records that must outlive the process. `api` is the seam, `records` the values that cross it."""

@@ -1,0 +1,234 @@
+"""Chargers and their connectors: connections, boots, statuses. Functions over a running transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, func, insert, select, update
+
+from ocppd.storage import messages as journal
+from ocppd.storage.records import (
+    Boot,
+    ChargerRecord,
+    ConnectedCharger,
+    ConnectorRecord,
+    Inbound,
+    Status,
+    StatusRecord,
+)
+from ocppd.storage.schema import IS_OPEN, chargers, connectors, messages, statuses, transactions
+from ocppd.storage.unit import Parameters, Statement, Unit, values_of
+from ocppd.v16.types import RegistrationStatus
+
+#: Names in one query: SQLite looks each parameter's name up among all that came before it.
+NAMES_LIMIT = 500
+
+_CONNECTED = Statement.upsert(
+    chargers,
+    lambda insert: (
+        values_of(insert, "name", "generation", "remote_ip", "connected_ms", "last_seen_ms")
+        .on_conflict_do_update(
+            index_elements=[chargers.c.name],
+            set_={
+                "generation": chargers.c.generation + insert.excluded.generation,
+                "remote_ip": insert.excluded.remote_ip,
+                "connected_ms": insert.excluded.connected_ms,
+                "last_seen_ms": insert.excluded.last_seen_ms,
+            },
+        )
+        .returning(chargers.c.generation, chargers.c.registration)
+    ),
+)
+_SEEN = Statement(
+    update(chargers)
+    .where(
+        chargers.c.name == bindparam("the_name"),
+        chargers.c.generation <= bindparam("the_generation"),
+        chargers.c.last_seen_ms < bindparam("seen_ms"),
+    )
+    .values(last_seen_ms=bindparam("seen_ms"))
+)
+
+_BOOT = (
+    "vendor",
+    "model",
+    "serial_number",
+    "charge_box_serial_number",
+    "firmware_version",
+    "iccid",
+    "imsi",
+    "meter_type",
+    "meter_serial_number",
+)
+_REGISTRATION = ("registration", "registered_ms", "interval_s", "boot_sequence")
+_BOOTED = Statement.upsert(
+    chargers,
+    lambda insert: values_of(insert, "name", "generation", "last_seen_ms", *_REGISTRATION, *_BOOT).on_conflict_do_update(
+        index_elements=[chargers.c.name], set_={name: insert.excluded[name] for name in (*_REGISTRATION, *_BOOT)}
+    ),
+)
+_AMENDED = Statement(
+    update(chargers)
+    .where(
+        chargers.c.name == select(messages.c.charger).where(messages.c.sequence == bindparam("the_sequence")).scalar_subquery(),
+        chargers.c.boot_sequence == bindparam("the_sequence"),
+    )
+    .values(registration=bindparam("new_registration"), interval_s=bindparam("new_interval_s"))
+)
+
+_STATUS = ("status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp_ms", "received_ms")
+_STATUS_KEPT = Statement(values_of(insert(statuses), "sequence", "charger", "connector_id", *_STATUS))
+_CONNECTOR_NOW = Statement.upsert(
+    connectors,
+    lambda insert: values_of(insert, "charger", "connector_id", *_STATUS).on_conflict_do_update(
+        index_elements=[connectors.c.charger, connectors.c.connector_id],
+        set_={name: insert.excluded[name] for name in _STATUS},
+    ),
+)
+
+
+def connected(unit: Unit, name: str, remote_ip: str, now_ms: int, decrypt: Callable[[bytes], str | None]) -> ConnectedCharger:
+    """See `ChargerRecords.charger_connected`."""
+    generation, registration = unit.one(
+        _CONNECTED,
+        {"name": name, "generation": 1, "remote_ip": remote_ip, "connected_ms": now_ms, "last_seen_ms": now_ms},
+    )
+    queued = tuple(journal.queued_of(unit, name, now_ms, decrypt))
+    return ConnectedCharger(generation, _registration(registration), queued)
+
+
+def seen(unit: Unit, name: str, generation: int, last_seen_ms: int) -> None:
+    """See `ChargerRecords.charger_seen`."""
+    unit.run(_SEEN, {"the_name": name, "the_generation": generation, "seen_ms": last_seen_ms})
+
+
+def booted(unit: Unit, message: Inbound, boot: Boot) -> int:
+    """See `ChargerRecords.charger_booted`."""
+    sequence = journal.received(unit, message, message.answer)
+    unit.run(
+        _BOOTED,
+        {
+            "name": message.charger,
+            "generation": message.generation,
+            "last_seen_ms": message.received_ms,
+            "registration": boot.registration.value,
+            "registered_ms": message.received_ms,
+            "interval_s": boot.interval_s,
+            "boot_sequence": sequence,
+            **{name: getattr(boot, name) for name in _BOOT},
+        },
+    )
+    return sequence
+
+
+def registration_amended(unit: Unit, sequence: int, answer: str, registration: RegistrationStatus, interval_s: int) -> None:
+    """See `ChargerRecords.registration_amended`. A boot that came later keeps its own verdict."""
+    journal.answer_amended(unit, sequence, answer, failed=False)
+    unit.run(
+        _AMENDED,
+        {"the_sequence": sequence, "new_registration": registration.value, "new_interval_s": interval_s},
+    )
+
+
+def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
+    """See `ChargerRecords.status_notified`. What arrives last is the current state (REQUIREMENTS N-1)."""
+    sequence = journal.received(unit, message, message.answer)
+    row: Parameters = {
+        "sequence": sequence,
+        "charger": message.charger,
+        "connector_id": status.connector_id,
+        "status": status.status,
+        "error_code": status.error_code,
+        "info": status.info,
+        "vendor_id": status.vendor_id,
+        "vendor_error_code": status.vendor_error_code,
+        "timestamp_ms": status.timestamp_ms,
+        "received_ms": message.received_ms,
+    }
+    unit.run(_STATUS_KEPT, row)
+    unit.run(_CONNECTOR_NOW, row)
+    return sequence
+
+
+def read_chargers(unit: Unit, names: Sequence[str]) -> dict[str, ChargerRecord]:
+    """See `ChargerRecords.read_chargers`."""
+    found: dict[str, ChargerRecord] = {}
+    for some in _portions(names):
+        rows = unit.connection.execute(select(chargers).where(chargers.c.name.in_(some))).mappings()
+        found |= {row["name"]: _charger(row) for row in rows}
+    return found
+
+
+def _portions(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for begin in range(0, len(names), NAMES_LIMIT):
+        yield names[begin : begin + NAMES_LIMIT]
+
+
+def _charger(row: Any) -> ChargerRecord:
+    registration = _registration(row["registration"])
+    boot = None
+    if registration is not None:
+        members = {name: row[name] for name in _BOOT}
+        boot = Boot(**members, registration=registration, interval_s=row["interval_s"])
+    return ChargerRecord(row["name"], registration, row["registered_ms"], row["last_seen_ms"], boot)
+
+
+def _registration(text: str | None) -> RegistrationStatus | None:
+    return None if text is None else RegistrationStatus(text)
+
+
+def read_connectors(unit: Unit, names: Sequence[str]) -> dict[str, tuple[ConnectorRecord, ...]]:
+    """See `ChargerRecords.read_connectors`."""
+    found: dict[str, tuple[ConnectorRecord, ...]] = {}
+    for some in _portions(names):
+        for row in unit.connection.execute(_connectors_of(some)).mappings():
+            found[row["charger"]] = (*found.get(row["charger"], ()), ConnectorRecord(**row))
+    return found
+
+
+def _connectors_of(names: Sequence[str]) -> Select[Any]:
+    """The connectors, each with the transaction that is open on it."""
+    running = (
+        select(
+            transactions.c.charger,
+            transactions.c.connector_id,
+            func.max(transactions.c.transaction_id).label("transaction_id"),
+        )
+        .where(IS_OPEN, transactions.c.charger.in_(names))
+        .group_by(transactions.c.charger, transactions.c.connector_id)
+        .subquery()
+    )
+    here = and_(running.c.charger == connectors.c.charger, running.c.connector_id == connectors.c.connector_id)
+    return (
+        select(connectors, running.c.transaction_id)
+        .select_from(connectors.outerjoin(running, here))
+        .where(connectors.c.charger.in_(names))
+        .order_by(connectors.c.charger, connectors.c.connector_id)
+    )
+
+
+def list_statuses(unit: Unit, charger: str, connector_id: int, after: int | None, limit: int) -> list[StatusRecord]:
+    """See `ChargerRecords.list_statuses`."""
+    query = (
+        select(statuses)
+        .where(statuses.c.charger == charger, statuses.c.connector_id == connector_id)
+        .order_by(statuses.c.sequence.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(statuses.c.sequence < after)
+    return [_status(row) for row in unit.connection.execute(query).mappings()]
+
+
+def _status(row: Any) -> StatusRecord:
+    status = Status(
+        connector_id=row["connector_id"],
+        status=row["status"],
+        error_code=row["error_code"],
+        info=row["info"],
+        vendor_id=row["vendor_id"],
+        vendor_error_code=row["vendor_error_code"],
+        timestamp_ms=row["timestamp_ms"],
+    )
+    return StatusRecord(row["sequence"], row["charger"], status, row["received_ms"])

@@ -1,0 +1,189 @@
+"""The tables, as SQLAlchemy Core sees them. Knows no use case and no database product.
+
+What may be queried has a column of its own; what is only shown again is kept as text, as it came. Instants are
+milliseconds since the epoch. Integers that a charger sends are 64 bit here, for what chargers send (REQUIREMENTS G-6).
+There are few indexes on `messages` and `meter_values`, because each costs on every message.
+
+A change here needs a new file in `migrations/versions`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+#: SQLite gives a fresh number only to a column whose type is spelled INTEGER; there it has 64 bit.
+SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+
+#: Conditions of partial indexes. SQLite uses such an index only where a query repeats one of the terms literally.
+IS_QUEUED = text("state = 'queued'")
+IS_SENT = text("state = 'sent'")
+IS_PENDING = text("state = 'queued' OR state = 'sent'")
+IS_OUR_CALL = text("direction = 'toCharger'")
+IS_FROM_CHARGER = text("direction = 'fromCharger'")
+IS_OPEN = text("state = 'open'")
+
+chargers = Table(
+    "chargers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("remote_ip", Text),
+    Column("connected_ms", BigInteger),
+    Column("last_seen_ms", BigInteger),
+    Column("registration", Text),
+    Column("registered_ms", BigInteger),
+    Column("interval_s", BigInteger),
+    # The journal entry of the boot that gave the members below.
+    Column("boot_sequence", BigInteger),
+    Column("vendor", Text),
+    Column("model", Text),
+    Column("serial_number", Text),
+    Column("charge_box_serial_number", Text),
+    Column("firmware_version", Text),
+    Column("iccid", Text),
+    Column("imsi", Text),
+    Column("meter_type", Text),
+    Column("meter_serial_number", Text),
+)
+
+connectors = Table(
+    "connectors",
+    metadata,
+    Column("charger", Text, primary_key=True),
+    Column("connector_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("status", Text, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("info", Text),
+    Column("vendor_id", Text),
+    Column("vendor_error_code", Text),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+)
+
+statuses = Table(
+    "statuses",
+    metadata,
+    # That of the journal entry.
+    Column("sequence", SEQUENCE, primary_key=True, autoincrement=False),
+    Column("charger", Text, nullable=False),
+    Column("connector_id", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("info", Text),
+    Column("vendor_id", Text),
+    Column("vendor_error_code", Text),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Index("statuses_of_connector", "charger", "connector_id", "sequence"),
+)
+
+transactions = Table(
+    "transactions",
+    metadata,
+    # One sequence for the whole installation, 32 bit, never reused (REQUIREMENTS T-2).
+    Column("transaction_id", Integer, primary_key=True),
+    Column("charger", Text, nullable=False),
+    Column("connector_id", BigInteger, nullable=False),
+    Column("id_tag", Text, nullable=False),
+    Column("id_tag_key", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("meter_start_wh", BigInteger, nullable=False),
+    Column("started_ms", BigInteger, nullable=False),
+    Column("start_received_ms", BigInteger, nullable=False),
+    # 0, or the time of receipt where the charger's clock was never set (REQUIREMENTS T-4).
+    Column("dedup_epoch", BigInteger, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("reservation_id", BigInteger),
+    Column("meter_stop_wh", BigInteger),
+    Column("energy_wh", BigInteger),
+    Column("stopped_ms", BigInteger),
+    Column("stop_received_ms", BigInteger),
+    Column("stop_id_tag", Text),
+    Column("reason", Text),
+    # A JSON list of texts.
+    Column("flags", Text, nullable=False),
+    Index(
+        "transactions_start",
+        "charger",
+        "connector_id",
+        "id_tag_key",
+        "started_ms",
+        "meter_start_wh",
+        "dedup_epoch",
+        unique=True,
+    ),
+    Index("transactions_open", "charger", "connector_id", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
+    Index("transactions_of_charger", "charger", "transaction_id"),
+    Index("transactions_of_tag", "id_tag_key", "transaction_id"),
+    sqlite_autoincrement=True,
+)
+
+meter_values = Table(
+    "meter_values",
+    metadata,
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("charger", Text, nullable=False),
+    # 0 where it belongs to none.
+    Column("transaction_id", Integer, nullable=False),
+    Column("connector_id", BigInteger, nullable=False),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("samples", Text, nullable=False),
+    # REQUIREMENTS M-9; the transaction comes early because most reads ask for it.
+    Index("meter_values_once", "charger", "transaction_id", "connector_id", "timestamp_ms", "digest", unique=True),
+    sqlite_autoincrement=True,
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("sequence", SEQUENCE, primary_key=True),
+    Column("message_id", Text, nullable=False),
+    Column("charger", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("frame", Text, nullable=False),
+    Column("answer", Text),
+    Column("outcome", Text),
+    Column("late", Boolean, nullable=False),
+    # The connection's; null for a call of ours that is not sent yet.
+    Column("generation", BigInteger),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("sent_ms", BigInteger),
+    Column("answered_ms", BigInteger),
+    Column("expires_ms", BigInteger),
+    Column("detail", Text),
+    # The whole frame, encrypted, where `frame` is redacted.
+    Column("secret", LargeBinary),
+    # Of the start or stop that this message is.
+    Column("transaction_id", Integer),
+    Index("messages_of_charger", "charger", "sequence"),
+    Index("messages_calls", "message_id", unique=True, sqlite_where=IS_OUR_CALL, postgresql_where=IS_OUR_CALL),
+    Index("messages_received", "message_id", sqlite_where=IS_FROM_CHARGER, postgresql_where=IS_FROM_CHARGER),
+    Index("messages_pending", "charger", "sequence", sqlite_where=IS_PENDING, postgresql_where=IS_PENDING),
+    sqlite_autoincrement=True,
+)
+
+#: One row that is written to find out whether a write could be committed now.
+probe = Table(
+    "probe",
+    metadata,
+    Column("probe_id", Integer, primary_key=True, autoincrement=False),
+    Column("written", BigInteger, nullable=False),
+)

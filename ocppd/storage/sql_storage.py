@@ -1,0 +1,206 @@
+"""`Storage` over SQL: a writer, readers, and the use cases behind them. See decision 5 of docs/architecture.md.
+
+Everything that comes in is cleaned here, so that no value can fail its use case for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+
+from ocppd.errors import StorageUnavailable
+from ocppd.storage import chargers, messages, meter_values, probe, sqlite, transactions
+from ocppd.storage.clean import cleaned
+from ocppd.storage.engine import Database, open_database
+from ocppd.storage.readers import Readers, Runs
+from ocppd.storage.records import (
+    Boot,
+    CallEnd,
+    ChargerRecord,
+    ConnectedCharger,
+    ConnectorRecord,
+    Inbound,
+    MessageFilter,
+    MessageRecord,
+    MessageState,
+    MeterValueElement,
+    MeterValueFilter,
+    MeterValueRecord,
+    NewCall,
+    Start,
+    Started,
+    Status,
+    StatusRecord,
+    Stop,
+    Stopped,
+    TransactionFilter,
+    TransactionRecord,
+)
+from ocppd.storage.secrets import Secrets
+from ocppd.storage.unit import Unit
+from ocppd.storage.writer import Writer
+from ocppd.v16.types import AuthorizationStatus, RegistrationStatus
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class SqlStorage:
+    """All records of an installation in one SQL database. See `ocppd.storage.api.Storage` for what each method does.
+
+    `url` is an SQLAlchemy database URL. `secret_key` encrypts the secrets of calls that wait; without it, that is the
+    key in a file beside the database.
+    """
+
+    _log = Logger()
+
+    def __init__(self, url: str, reactor: IReactorFromThreads, secret_key: str | None = None) -> None:
+        self._url = url
+        self._reactor = reactor
+        self._secret_key = secret_key
+        self._database: Database | None = None
+        self._writer: Writer | None = None
+        self._readers: Readers | None = None
+        self._secrets = Secrets.random()
+
+    def start(self) -> None:
+        """Open and migrate, blocking. Raises StartFailed."""
+        database = open_database(self._url)
+        try:
+            self._secrets = database.prepare(self._secret_key)
+        except BaseException:
+            database.close()
+            raise
+        if not database.durable:
+            self._log.warn("the database is in memory: all records end with this process; --database names a file")
+        self._database = database
+        self._writer = Writer(database.writing, self._reactor)
+        self._writer.start()
+        if database.reading is not None:
+            self._readers = Readers(database.reading, self._reactor, sqlite.READERS)
+            self._readers.start()
+
+    def stop(self) -> Deferred[None]:
+        """Commit what was accepted, then close. May be called without `start`, and more than once."""
+        if self._writer is None:
+            return succeed(None)
+        return self._writer.stop().addCallback(self._close)
+
+    def _close(self, _: None) -> None:
+        readers, self._readers = self._readers, None
+        database, self._database = self._database, None
+        if readers is not None:
+            readers.stop()
+        if database is not None:
+            database.close()
+
+    def check(self) -> Deferred[None]:
+        """Fires when a write could be committed now, for /readyz."""
+        return self._write(probe.written)
+
+    def _write(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        return self._run(self._writer, work, args, kwargs)
+
+    def _read(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        return self._run(self._readers or self._writer, work, args, kwargs)
+
+    @staticmethod
+    def _run(runs: Runs | None, work: Callable[..., T], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Deferred[T]:
+        """Have `work` run with its arguments cleaned."""
+        if runs is None:
+            return fail(StorageUnavailable("storage is not running"))
+        return runs.submit(work, *map(cleaned, arguments), **{name: cleaned(value) for name, value in keywords.items()})
+
+    # ChargerRecords
+
+    def charger_connected(self, name: str, remote_ip: str, now_ms: int) -> Deferred[ConnectedCharger]:
+        return self._write(chargers.connected, name, remote_ip, now_ms, self._secrets.decrypt)
+
+    def charger_seen(self, name: str, generation: int, last_seen_ms: int) -> Deferred[None]:
+        return self._write(chargers.seen, name, generation, last_seen_ms)
+
+    def charger_booted(self, message: Inbound, boot: Boot) -> Deferred[int]:
+        return self._write(chargers.booted, message, boot)
+
+    def registration_amended(
+        self, sequence: int, answer: str, registration: RegistrationStatus, interval_s: int
+    ) -> Deferred[None]:
+        return self._write(chargers.registration_amended, sequence, answer, registration, interval_s)
+
+    def status_notified(self, message: Inbound, status: Status) -> Deferred[int]:
+        return self._write(chargers.status_notified, message, status)
+
+    def read_chargers(self, names: Sequence[str]) -> Deferred[dict[str, ChargerRecord]]:
+        return self._read(chargers.read_chargers, tuple(names))
+
+    def read_connectors(self, names: Sequence[str]) -> Deferred[dict[str, tuple[ConnectorRecord, ...]]]:
+        return self._read(chargers.read_connectors, tuple(names))
+
+    def list_statuses(self, charger: str, connector_id: int, after: int | None, limit: int) -> Deferred[list[StatusRecord]]:
+        return self._read(chargers.list_statuses, charger, connector_id, after, limit)
+
+    # TransactionRecords
+
+    def transaction_started(self, message: Inbound, start: Start) -> Deferred[Started]:
+        return self._write(transactions.started, message, start)
+
+    def verdict_amended(self, sequence: int, answer: str, verdict: AuthorizationStatus) -> Deferred[None]:
+        return self._write(transactions.verdict_amended, sequence, answer, verdict)
+
+    def transaction_stopped(self, message: Inbound, stop: Stop) -> Deferred[Stopped]:
+        return self._write(transactions.stopped, message, stop)
+
+    def meter_values_received(
+        self, message: Inbound, connector_id: int, transaction_id: int | None, elements: tuple[MeterValueElement, ...]
+    ) -> Deferred[int]:
+        return self._write(meter_values.received, message, connector_id, transaction_id, elements)
+
+    def read_transaction(self, transaction_id: int) -> Deferred[TransactionRecord | None]:
+        return self._read(transactions.read, transaction_id)
+
+    def list_transactions(self, which: TransactionFilter, after: int | None, limit: int) -> Deferred[list[TransactionRecord]]:
+        return self._read(transactions.list_transactions, which, after, limit)
+
+    def list_meter_values(self, which: MeterValueFilter, after: int | None, limit: int) -> Deferred[list[MeterValueRecord]]:
+        return self._read(meter_values.list_meter_values, which, after, limit)
+
+    # MessageRecords
+
+    def message_received(self, message: Inbound, *, failed: bool = False) -> Deferred[int]:
+        return self._write(messages.message_received, message, failed)
+
+    def answer_amended(self, sequence: int, answer: str, *, failed: bool = False) -> Deferred[None]:
+        return self._write(messages.answer_amended, sequence, answer, failed)
+
+    def call_created(self, call: NewCall, state: MessageState, limit: int) -> Deferred[bool]:
+        call = cleaned(call)
+        secret = None if call.frame == call.redacted else self._secrets.encrypt(call.frame)
+        return self._write(messages.call_created, call, secret, state, limit)
+
+    def call_sent(self, message_id: str, generation: int, now_ms: int) -> Deferred[bool]:
+        return self._write(messages.call_sent, message_id, generation, now_ms)
+
+    def call_requeued(self, message_id: str) -> Deferred[None]:
+        return self._write(messages.call_requeued, message_id)
+
+    def call_ended(self, end: CallEnd) -> Deferred[None]:
+        return self._write(messages.call_ended, end)
+
+    def call_cancelled(self, message_id: str, now_ms: int) -> Deferred[MessageRecord | None]:
+        return self._write(messages.call_cancelled, message_id)
+
+    def calls_expired(self, now_ms: int) -> Deferred[list[MessageRecord]]:
+        return self._write(messages.calls_expired, now_ms)
+
+    def calls_interrupted(self, now_ms: int) -> Deferred[int]:
+        return self._write(messages.calls_interrupted)
+
+    def read_message(self, message_id: str) -> Deferred[MessageRecord | None]:
+        return self._read(messages.read_message, message_id)
+
+    def list_messages(self, which: MessageFilter, after: int | None, limit: int) -> Deferred[list[MessageRecord]]:
+        return self._read(messages.list_messages, which, after, limit)

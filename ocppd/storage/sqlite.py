@@ -1,0 +1,180 @@
+"""All that is SQLite's own: connections, PRAGMAs, the lock, the backup. Knows no table.
+
+A database file has companions beside it: `-wal` and `-shm` (SQLite's), `.lock`, `.key` and `.<revision>.backup` (ours).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.pool import StaticPool
+
+from ocppd.errors import StartFailed
+
+#: Only an operator's own tool can hold the write lock of our file; give it this long to finish.
+BUSY_TIMEOUT_MS = 5_000
+
+#: Reads at the same time. SQLite reads from memory mostly, and Python runs one thread at a time.
+READERS = 4
+
+
+def file_of(url: URL) -> Path | None:
+    """The database file of a `sqlite:` URL, None for one in memory. Raises StartFailed."""
+    if url.query or url.host:
+        raise StartFailed(f"database URL {url.render_as_string()}: write sqlite:///relative/path or sqlite:////absolute/path")
+    if url.database in (None, "", ":memory:"):
+        return None
+    return Path(str(url.database)).absolute()
+
+
+def memory_engine() -> Engine:
+    """An engine over one database in memory, with one connection for everything."""
+    engine = create_engine(
+        "sqlite://",
+        paramstyle="named",
+        hide_parameters=True,
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False},
+    )
+    _prepare(engine, ("PRAGMA foreign_keys=ON",))
+    return engine
+
+
+def writing_engine(path: Path) -> Engine:
+    """The engine of the one connection that writes.
+
+    WAL lets readers read meanwhile; synchronous=FULL makes each commit durable before it returns.
+    """
+    engine = _file_engine(path, 1)
+    _prepare(
+        engine,
+        (
+            f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=FULL",
+            "PRAGMA foreign_keys=ON",
+        ),
+    )
+    return engine
+
+
+def reading_engine(path: Path) -> Engine:
+    """The engine of the connections that read, and cannot write."""
+    engine = _file_engine(path, READERS)
+    _prepare(engine, (f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}", "PRAGMA query_only=ON"), begin="BEGIN")
+    return engine
+
+
+def _file_engine(path: Path, connections: int) -> Engine:
+    return create_engine(
+        URL.create("sqlite", database=str(path)),
+        paramstyle="named",
+        hide_parameters=True,
+        pool_size=connections,
+        max_overflow=0,
+        connect_args={"check_same_thread": False},
+    )
+
+
+def _prepare(engine: Engine, pragmas: tuple[str, ...], begin: str = "BEGIN IMMEDIATE") -> None:
+    """Set PRAGMAs on each new connection and begin transactions ourselves.
+
+    Left alone, the driver begins late, deferred, and not at all before a SELECT, a SAVEPOINT or DDL.
+    """
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def lock(path: Path) -> int:
+    """Take `<file>.lock`; the descriptor that holds it until it is closed or the process ends. Raises StartFailed."""
+    beside = companion(path, ".lock")
+    try:
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StartFailed(f"database {path}: cannot open {beside}: {error.strerror}; {_remedy(path)}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+        os.close(descriptor)
+        raise StartFailed(
+            f"database {path} is in use by another ocppd (pid {holder}); stop that one or choose another --database"
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def _remedy(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"create the directory {path.parent} first"
+    return f"ocppd must be able to write in {path.parent}"
+
+
+def unusable(path: Path | None, error: Exception) -> StartFailed:
+    """What to tell an operator whose database cannot be opened or written."""
+    reason = str(getattr(error, "orig", None) or error)
+    if "not a database" in reason or "malformed" in reason:
+        advice = "choose another --database or restore a backup"
+    elif "full" in reason:
+        advice = "free some space on that disk"
+    elif "locked" in reason:
+        advice = "end the program that has it open"
+    else:
+        advice = "ocppd must be able to read and write it and its directory"
+    return StartFailed(f"database {path or 'in memory'} cannot be used: {reason}; {advice}")
+
+
+def back_up(path: Path, revision: str) -> Path:
+    """Copy the database, as of its last commit, to a new file beside it, and return that.
+
+    An older backup is never overwritten. Raises OSError or sqlite3.Error.
+    """
+    partial = companion(path, f".{revision}.backup.partial")
+    partial.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("VACUUM INTO ?", (str(partial),))
+    partial.chmod(path.stat().st_mode & 0o777)
+    with partial.open("rb") as written:
+        os.fsync(written.fileno())
+    backup = _free_name(path, revision)
+    partial.rename(backup)
+    sync_directory(path.parent)
+    return backup
+
+
+def _free_name(path: Path, revision: str) -> Path:
+    """A name that no file has; ours to take, as we hold the lock."""
+    name, number = companion(path, f".{revision}.backup"), 1
+    while name.exists():
+        number += 1
+        name = companion(path, f".{revision}.backup.{number}")
+    return name
+
+
+def companion(path: Path, suffix: str) -> Path:
+    """The file beside the database whose name is the database's and `suffix`."""
+    return path.with_name(path.name + suffix)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in `directory` as durable as the files."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

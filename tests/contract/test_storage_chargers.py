@@ -1,0 +1,131 @@
+"""Chargers and connectors, over every storage."""
+
+from __future__ import annotations
+
+import pytest_twisted
+
+from ocppd.storage.records import ChargerRecord, ConnectedCharger, ConnectorRecord
+from ocppd.storage.sql_storage import SqlStorage
+from ocppd.v16.types import RegistrationStatus
+from support.storing import NOON_MS, boot, inbound, start, status, stop
+
+
+async def read(storage: SqlStorage, name: str = "CP1") -> ChargerRecord:
+    """A charger that is there."""
+    return (await storage.read_chargers([name]))[name]
+
+
+@pytest_twisted.ensureDeferred
+async def test_every_connection_has_a_greater_generation(storage: SqlStorage) -> None:
+    """Generations rise per charger, beginning with 1 (C-2)."""
+    assert await storage.charger_connected("CP1", "::1", NOON_MS) == ConnectedCharger(1, None, ())
+    assert (await storage.charger_connected("CP1", "::1", NOON_MS)).generation == 2
+    assert (await storage.charger_connected("CP2", "::1", NOON_MS)).generation == 1
+    assert (await storage.charger_connected("CP1", "::1", NOON_MS)).generation == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_registration_survives_a_reconnect(storage: SqlStorage) -> None:
+    """A charger that booted is registered on its next connection without a boot (R-3)."""
+    await storage.charger_connected("CP1", "::1", NOON_MS)
+    await storage.charger_booted(inbound("BootNotification"), boot(registration=RegistrationStatus.PENDING))
+    connected = await storage.charger_connected("CP1", "::1", NOON_MS)
+    assert (connected.generation, connected.registration) == (2, RegistrationStatus.PENDING)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_boot_is_recorded_whole(storage: SqlStorage) -> None:
+    """The newest boot is what is known of a charger; its message is journaled."""
+    await storage.charger_connected("CP1", "::1", NOON_MS - 5)
+    assert await read(storage) == ChargerRecord("CP1", None, None, NOON_MS - 5, None)
+    await storage.charger_booted(inbound("BootNotification"), boot(iccid="1", firmware_version="0.9"))
+    newest = boot(serial_number="S", meter_type="M", registration=RegistrationStatus.REJECTED, interval_s=60)
+    message = inbound("BootNotification", received_ms=NOON_MS + 1)
+    sequence = await storage.charger_booted(message, newest)
+    assert await read(storage) == ChargerRecord("CP1", RegistrationStatus.REJECTED, NOON_MS + 1, NOON_MS - 5, newest)
+    journaled = await storage.read_message(message.message_id)
+    assert journaled is not None
+    assert journaled.sequence == sequence
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_boot_without_a_connection_is_recorded(storage: SqlStorage) -> None:
+    """A boot is enough to know a charger, and the next generation is above that of the boot."""
+    await storage.charger_booted(inbound("BootNotification", generation=7), boot())
+    assert (await read(storage)).boot == boot()
+    assert (await storage.charger_connected("CP1", "::1", NOON_MS)).generation == 8
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_registration_is_amended(storage: SqlStorage) -> None:
+    """The verdict of a user's handler replaces ours, but never that of a later boot."""
+    first = await storage.charger_booted(inbound("BootNotification"), boot())
+    await storage.registration_amended(first, "[3,first]", RegistrationStatus.PENDING, 30)
+    known = (await read(storage)).boot
+    assert known == boot(registration=RegistrationStatus.PENDING, interval_s=30)
+    await storage.charger_booted(inbound("BootNotification"), boot())
+    await storage.registration_amended(first, "[3,late]", RegistrationStatus.REJECTED, 10)
+    assert (await read(storage)).registration is RegistrationStatus.ACCEPTED
+
+
+@pytest_twisted.ensureDeferred
+async def test_last_seen_only_rises(storage: SqlStorage) -> None:
+    """An older generation or instant changes nothing (C-2)."""
+    await storage.charger_connected("CP1", "::1", NOON_MS)
+    await storage.charger_connected("CP1", "::1", NOON_MS)
+    await storage.charger_seen("CP1", 1, NOON_MS + 9)
+    assert (await read(storage)).last_seen_ms == NOON_MS
+    await storage.charger_seen("CP1", 2, NOON_MS + 5)
+    await storage.charger_seen("CP1", 2, NOON_MS + 4)
+    await storage.charger_seen("CP2", 1, NOON_MS + 4)
+    assert (await read(storage)).last_seen_ms == NOON_MS + 5
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_status_that_arrives_last_is_current(storage: SqlStorage) -> None:
+    """A connector is as its last message says, whatever the charger's clock; the history keeps all (N-1)."""
+    fault = status(1, "Faulted", error_code="GroundFailure", info="i", vendor_id="v", vendor_error_code="e")
+    old = status(1, "Available", timestamp_ms=NOON_MS - 1000)
+    await storage.status_notified(inbound("StatusNotification"), fault)
+    message = inbound("StatusNotification", received_ms=NOON_MS + 1)
+    sequence = await storage.status_notified(message, old)
+    await storage.status_notified(inbound("StatusNotification"), status(2, "Charging"))
+    found = (await storage.read_connectors(["CP1"]))["CP1"]
+    assert found[0] == ConnectorRecord("CP1", 1, "Available", "NoError", None, None, None, NOON_MS - 1000, NOON_MS + 1, None)
+    assert [connector.connector_id for connector in found] == [1, 2]
+    history = await storage.list_statuses("CP1", 1, None, 10)
+    assert [record.status for record in history] == [old, fault]
+    assert history[0].sequence == sequence
+    assert (await storage.list_statuses("CP1", 1, sequence, 10))[0].status == fault
+    assert len(await storage.list_statuses("CP1", 1, None, 1)) == 1
+    assert await storage.list_statuses("CP2", 1, None, 10) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_connector_shows_its_open_transaction(storage: SqlStorage) -> None:
+    """While a transaction is open its connector names it; other connectors and chargers do not."""
+    for charger in ("CP1", "CP2"):
+        for connector_id in (0, 1, 2):
+            await storage.status_notified(inbound("StatusNotification", charger), status(connector_id))
+    started = await storage.transaction_started(inbound("StartTransaction"), start(1))
+
+    async def shown() -> list[int | None]:
+        found = await storage.read_connectors(["CP2", "CP1", "CP3"])
+        assert list(found) == ["CP1", "CP2"]
+        return [connector.transaction_id for charger in ("CP1", "CP2") for connector in found[charger]]
+
+    assert await shown() == [None, started.transaction_id, None, None, None, None]
+    await storage.transaction_stopped(inbound("StopTransaction"), stop(started.transaction_id))
+    assert await shown() == [None] * 6
+
+
+@pytest_twisted.ensureDeferred
+async def test_many_chargers_are_read_at_once(storage: SqlStorage) -> None:
+    """The number of names has no limit of the database's; the unknown are left out."""
+    await storage.charger_connected("CP1", "::1", NOON_MS)
+    await storage.status_notified(inbound("StatusNotification"), status())
+    names = [f"CP{number}" for number in range(40_000)]
+    assert list(await storage.read_chargers(names)) == ["CP1"]
+    assert list(await storage.read_connectors(names)) == ["CP1"]
+    assert await storage.read_chargers([]) == {}
+    assert await storage.read_connectors([]) == {}

@@ -1,0 +1,45 @@
+"""The compiled statements of the use cases."""
+
+from __future__ import annotations
+
+import re
+from types import ModuleType
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from ocppd.storage import chargers, messages, meter_values, probe, sqlite, transactions
+from ocppd.storage.schema import metadata
+from ocppd.storage.unit import Statement
+
+MODULES: tuple[ModuleType, ...] = (chargers, messages, meter_values, probe, transactions)
+
+
+class Statements(SynchronousTestCase):
+    """Tests for every `Statement`."""
+
+    def setUp(self) -> None:
+        """A database with tables, to plan queries in."""
+        self.engine = sqlite.memory_engine()
+        metadata.create_all(self.engine)
+        self.addCleanup(self.engine.dispose)
+
+    def test_no_parameter_is_anonymous(self) -> None:
+        """A statement holds no values of its own: nobody would pass them."""
+        with self.engine.connect() as connection:
+            for module in MODULES:
+                for name, statement in vars(module).items():
+                    if isinstance(statement, Statement):
+                        sql = statement.text(connection)
+                        self.assertNotRegex(sql, r":\w+_\d+\b|POSTCOMPILE", f"{module.__name__}.{name}")
+
+    def test_the_hot_path_reads_by_index(self) -> None:
+        """No statement scans a table that grows, for what a message or a call needs."""
+        with self.engine.connect() as connection:
+            for module in MODULES:
+                for name, statement in vars(module).items():
+                    if isinstance(statement, Statement):
+                        sql = statement.text(connection)
+                        nulls = dict.fromkeys(re.findall(r":(\w+)", sql))
+                        plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + sql, nulls).all()
+                        scans = [row for row in plan if "SCAN" in row[3] and "USING" not in row[3]]
+                        self.assertEqual(scans, [], f"{module.__name__}.{name}")
