@@ -280,6 +280,7 @@ class ChargerFactory(WebSocketServerFactory):
         self.setProtocolOptions(
             webStatus=False,
             failByDrop=False,
+            echoCloseCodeReason=True,  # RFC 6455 5.5.1
             maxMessagePayloadSize=MAX_MESSAGE_BYTES,
             maxFramePayloadSize=MAX_MESSAGE_BYTES,
             openHandshakeTimeout=HANDSHAKE_TIMEOUT_S,

@@ -689,19 +689,38 @@ async def test_headers_of_every_answer(served: Served) -> None:
 
 
 class GatedStorage(SqlStorage):
-    """Records whose next call to a charger is journaled, and told so only once the gate is open."""
+    """Records whose next write for an operator is told only once the gate is open."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.journaled: Deferred[None] = Deferred()
+        self.written: Deferred[None] = Deferred()
         self.gate: Deferred[None] = Deferred()
+        self.gated = ""
 
     def call_created(self, *arguments: Any) -> Deferred[bool]:
-        return super().call_created(*arguments).addCallback(self._hold)
+        return self._behind_the_gate("call_created", super().call_created(*arguments))
 
-    def _hold(self, accepted: bool) -> Deferred[bool]:
-        self.journaled.callback(None)
-        return self.gate.addCallback(lambda _: accepted)
+    def call_cancelled(self, *arguments: Any) -> Deferred[Any]:
+        return self._behind_the_gate("call_cancelled", super().call_cancelled(*arguments))
+
+    def _behind_the_gate(self, name: str, writing: Deferred[Any]) -> Deferred[Any]:
+        def hold(result: Any) -> Deferred[Any]:
+            self.written.callback(None)
+            return self.gate.addCallback(lambda _: result)
+
+        return writing.addCallback(hold) if name == self.gated else writing
+
+
+async def leave_meanwhile(served: Served, storage: GatedStorage, gated: str, request: str) -> None:
+    """Send a request, leave while its write is on the way, and let that end."""
+    storage.gated = gated
+    client = await raw(served.port)
+    client.write(f"{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
+    await within(storage.written)
+    client.close()
+    await within(client.lost)
+    await served.get("/healthz")  # behind the loss of that connection on the server's side
+    storage.gate.callback(None)
 
 
 @pytest_twisted.ensureDeferred
@@ -711,13 +730,24 @@ async def test_client_leaves_before_the_journal() -> None:
     served = Served("CP1", storage=storage)
     try:
         link = await served.connect("CP1", silent)
-        client = await raw(served.port)
-        client.write(b"POST /api/v1/chargers/CP1/commands/ClearCache HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
-        await within(storage.journaled)
-        client.close()
-        await within(client.lost)
-        await served.get("/healthz")  # behind the loss of that connection on the server's side
-        storage.gate.callback(None)
+        await leave_meanwhile(served, storage, "call_created", "POST /api/v1/chargers/CP1/commands/ClearCache")
         assert [call[2] for call in link.calls] == ["ClearCache"]
+    finally:
+        await served.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_client_leaves_while_cancelling() -> None:
+    """A client that leaves while a command is being cancelled has cancelled it: it is out of the charger's queue."""
+    storage = GatedStorage("sqlite://", reactor)
+    served = Served("CP1", storage=storage)
+    try:
+        link = await served.connect("CP1", silent)
+        assert link.connection is not None
+        await served.command("ClearCache")
+        queued = await served.command("ClearCache")
+        assert len(link.connection.outbox) == 1
+        await leave_meanwhile(served, storage, "call_cancelled", f"DELETE {queued.headers['location']}")
+        assert len(link.connection.outbox) == 0
     finally:
         await served.stop()

@@ -341,6 +341,18 @@ async def test_meter_values_by_filter(served: Served) -> None:
         assert sum(map(len, found)) == number, query
 
 
+@pytest_twisted.ensureDeferred
+async def test_rare_measurands(served: Served) -> None:
+    """A measurand that is in a few rows among many is found once each, however short the pages."""
+    link, _ = await start(served)
+    elements = [measured(minute, CURRENT if minute in (4, 9) else ENERGY) for minute in range(11)]
+    await link.ask(call("MeterValues", {"connectorId": 1, "meterValue": elements}, "v1"))
+    for limit in (1, 2, 3):
+        found = await pages(served, f"/api/v1/meter-values?limit={limit}&measurand=Current.Import")
+        times = [sample["timestamp"] for page in found for sample in page]
+        assert times == ["2026-01-02T03:04:00.000Z", "2026-01-02T03:09:00.000Z"]
+
+
 # Lists
 
 

@@ -55,8 +55,6 @@ class RestApplication:
     """
 
     app = Klein()
-    # A redirect from a path with two slashes would be Klein's, not ours.
-    app.url_map.merge_slashes = False
 
     def __init__(self, api: Api) -> None:
         self.api = api
@@ -83,7 +81,7 @@ class RestApplication:
 
     @app.handle_errors(HTTPException)
     def no_route(self, request: Any, failure: Failure) -> Any:
-        """404."""
+        """404, also where Klein would redirect to a path with fewer slashes."""
         return problem_answer(problem_of(NoSuchPath()))
 
     @app.handle_errors(Exception)

@@ -91,7 +91,7 @@ async def charger_status(api: Api, incoming: Incoming, name: str) -> Response:
 
 
 async def message_status(api: Api, incoming: Incoming, message_id: str) -> Response:
-    """`GET /message/{id}/status`."""
+    """`GET /message/{id}/status`. Status 3, received, is never told: see STATUS_NUMBERS."""
     try:
         record = await api.queries.message(message_id)
     except OcppdError as error:
