@@ -42,6 +42,7 @@ class Chargers:
 
     def __init__(self, configuration: Configuration, clock: Clock) -> None:
         self._configuration = configuration
+        self._names = sorted(configuration.chargers)
         self._clock = clock
         self._connections: dict[str, Connection] = {}
         self._recent: dict[str, deque[Exchange]] = {}
@@ -63,6 +64,7 @@ class Chargers:
     def reconfigure(self, configuration: Configuration) -> None:
         """Take a new configuration; nobody is disconnected, connections keep the settings they were accepted with."""
         self._configuration = configuration
+        self._names = sorted(configuration.chargers)
         for name in configuration.chargers:
             self._unknown.pop(name, None)
 
@@ -75,7 +77,7 @@ class Chargers:
 
     def names(self) -> list[str]:
         """The configured chargers in order of their names."""
-        return sorted(self._configuration.chargers)
+        return self._names
 
     # Connections
 

@@ -13,19 +13,25 @@ from typing import Any, Final, cast
 from autobahn.twisted.resource import WebSocketResource
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from ocppd.clock import Clock, DelayedCall
-from ocppd.net.websocket import HANDSHAKE_TIMEOUT_S, ChargerFactory
+from ocppd.net.websocket import HANDSHAKE_TIMEOUT_S, ChargerFactory, plain_address
+
+log = Logger()
 
 #: H-4: what a request line and its headers may take until they are complete; Twisted Web answers what is larger.
 MAX_HEAD_BYTES: Final = 16 * 1024
 END_OF_HEAD: Final = b"\r\n\r\n"
 #: Seconds of silence on a kept-alive HTTP connection.
 IDLE_TIMEOUT_S: Final = 60
+
+#: Paths that are asked for every few seconds.
+PROBES: Final = frozenset({"/healthz", "/readyz"})
 
 _UPGRADE: Final = re.compile(rb"^upgrade:[^\r\n]*\bwebsocket\b", re.IGNORECASE | re.MULTILINE)
 
@@ -96,6 +102,16 @@ class ApiSite(Site):
     def __init__(self, resource: IResource, request: type[Request], chargers: ChargerFactory, reactor: Any) -> None:
         super().__init__(resource, requestFactory=request, timeout=IDLE_TIMEOUT_S, reactor=reactor)
         self._websocket = WebSocketResource(chargers)
+
+    def log(self, request: Any) -> None:
+        """One line per request, without its query; probes are no news."""
+        path = request.uri.partition(b"?")[0].decode("latin-1")
+        note = log.debug if path in PROBES else log.info
+        note(
+            "{ip} {method} {path} {code} {sent}",
+            ip=plain_address(getattr(request.getClientAddress(), "host", "") or ""),
+            method=request.method.decode("latin-1"), path=path, code=request.code, sent=request.sentLength,
+        )  # fmt: skip
 
     def getResourceFor(self, request: Any) -> Any:
         """The chargers' door for an Upgrade on a kept-alive connection, else what the API has at this path."""

@@ -129,9 +129,9 @@ async def test_tls(logged_errors: Any) -> None:
     await trusting.heartbeat()
     with pytest.raises(HandshakeRefused):
         await Charger("CP2", system.url, reactor, automatic=False).connect()
-    assert logged_errors.flush()  # by Autobahn, at both ends
     await trusting.shutdown()
     await system.stop()
+    assert logged_errors.flush()  # by Autobahn, at both ends
 
 
 # The command line
