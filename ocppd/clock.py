@@ -9,6 +9,9 @@ from typing import Any, Protocol
 class DelayedCall(Protocol):
     """A call that is scheduled."""
 
+    def active(self) -> bool:
+        """Whether it will still run."""
+
     def cancel(self) -> None:
         """Take it back; it must not have run."""
 

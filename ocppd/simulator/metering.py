@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 from twisted.internet.task import LoopingCall
 
-from ocppd.simulator.clock import Timer
+from ocppd.clock import DelayedCall
 from ocppd.simulator.connectors import Connector
 from ocppd.simulator.samples import Reading, meter_value
 from ocppd.simulator.schedules import Limits
@@ -29,8 +29,8 @@ class Metering:
     def __init__(self, charger: Charger) -> None:
         self._charger = charger
         self._sampling: dict[Transaction, LoopingCall] = {}
-        self._aligned: Timer | None = None
-        self._next_limit: dict[int, Timer] = {}
+        self._aligned: DelayedCall | None = None
+        self._next_limit: dict[int, DelayedCall] = {}
 
     def reading(self, connector: Connector) -> Reading:
         """What the meter of `connector` shows now; the main meter (0) shows the sum."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ocppd.simulator.clock import Clock, Timer
+from ocppd.clock import Clock, DelayedCall
 from ocppd.simulator.failures import NotAuthorized
 
 
@@ -33,7 +33,7 @@ class Reservations:
     def __init__(self, clock: Clock, ended: Callable[[Reservation], None]) -> None:
         self._clock = clock
         self._ended = ended
-        self._active: dict[int, tuple[Reservation, Timer]] = {}
+        self._active: dict[int, tuple[Reservation, DelayedCall]] = {}
 
     def on(self, connector_id: int) -> Reservation | None:
         """The reservation of a connector."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec import UNSET, UnsetType
 
-from ocppd.simulator.clock import Clock
+from ocppd.clock import Clock
 from ocppd.v16.types import Location, Measurand, MeterValue, Phase, ReadingContext, SampledValue, UnitOfMeasure
 
 VOLTAGE_V = 230.0

@@ -13,8 +13,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from ocppd.clock import Clock
 from ocppd.errors import OcppdError
-from ocppd.simulator.clock import Clock
 from ocppd.simulator.failures import LinkFailed
 from ocppd.simulator.waiting import Background, Signal, Sleeper
 from ocppd.v16.types import AuthorizationStatus, Message, MeterValue, Reason

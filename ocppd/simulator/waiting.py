@@ -9,8 +9,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ocppd.clock import Clock
 from ocppd.errors import OcppdError
-from ocppd.simulator.clock import Clock
 
 _T = TypeVar("_T")
 

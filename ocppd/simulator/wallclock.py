@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ocppd.simulator.clock import Clock
+from ocppd.clock import Clock
 from ocppd.v16.timestamps import format_timestamp, parse_timestamp
 
 #: The central system writes whole seconds: a smaller difference is no reason to turn the clock back.

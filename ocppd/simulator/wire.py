@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from ocppd.clock import Clock, DelayedCall
 from ocppd.errors import OcppdError
 from ocppd.ocppj.frames import Call, CallError, CallResult, call_frame
 from ocppd.ocppj.session import Answered, CallReceived, Close, Event, Refused, Send, Session
-from ocppd.simulator.clock import Clock, Timer
 from ocppd.simulator.connection import Link
 from ocppd.simulator.failures import CallRefused, LinkLost, NoAnswer, Offline
 
@@ -37,7 +37,7 @@ class _OwnCall:
     action: str
     payload: bytes
     answered: Deferred[bytes]
-    timeout: Timer | None = None
+    timeout: DelayedCall | None = None
 
 
 class Wire:
