@@ -147,12 +147,12 @@ class NotConnected(CallFailed):
 
 
 class NotPermitted(CallFailed):
-    """The charger's registration state does not permit this call (OCPP 1.6 section 4.2)."""
+    """The charger's registration does not permit this call (OCPP 1.6 section 4.2); `reason` says why."""
 
-    def __init__(self, charger: str, action: str, registration: str) -> None:
-        super().__init__(charger, None, f"{action} may not be sent to {charger!r}: its registration is {registration}")
+    def __init__(self, charger: str, action: str, reason: str) -> None:
+        super().__init__(charger, None, f"{action} may not be sent to {charger!r}: {reason}")
         self.action = action
-        self.registration = registration
+        self.reason = reason
 
 
 class QueueFull(CallFailed):

@@ -154,9 +154,9 @@ class PendingCall:
         """The connection was lost after it was written (S-6)."""
         return self._failed(MessageState.UNKNOWN, OutcomeUnknown(self.charger, self.message_id), now_ms)
 
-    def forbidden(self, registration: str, now_ms: int) -> Ended:
+    def forbidden(self, reason: str, now_ms: int) -> Ended:
         """The charger's registration does not permit it any more (2.2)."""
-        return self._failed(MessageState.ERROR, NotPermitted(self.charger, self.action, registration), now_ms)
+        return self._failed(MessageState.ERROR, NotPermitted(self.charger, self.action, reason), now_ms)
 
     def _failed(self, state: MessageState, failure: CallFailed, now_ms: int) -> Ended:
         return Ended(CallEnd(self.message_id, state, now_ms, detail=str(failure)), failure, self.sent_ms)

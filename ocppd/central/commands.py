@@ -21,7 +21,7 @@ from ocppd.central.chargers import Chargers
 from ocppd.central.connection import Connection
 from ocppd.central.outbox import conclude
 from ocppd.central.redaction import redact_call
-from ocppd.central.registration import may_send, may_wait
+from ocppd.central.registration import may_send, may_wait, why_not
 from ocppd.clock import Clock, now_ms
 from ocppd.errors import CallErrorReceived, NotCancellable, NotConnected, NotPermitted, QueueFull, UnknownMessage
 from ocppd.ocppj.frames import CallError, CallResult, call_frame
@@ -112,7 +112,7 @@ class Commands:
         registration = connection.registration
         waits = queues and may_wait(registration, request, action)
         if not waits and not may_send(registration, request, action):
-            raise NotPermitted(charger, action, str(registration or "not yet known"))
+            raise NotPermitted(charger, action, why_not(registration, request))
 
     def _new_call(self, charger: str, request: Message, action: str, queues: bool, ttl_s: float | None) -> PendingCall:
         message_id = self._new_id()
@@ -167,7 +167,7 @@ class Commands:
     def refuse(self, charger: str, request: Message, refusal: NotPermitted) -> Deferred[MessageRecord]:
         """Journal a call that is not permitted, as ended; for callers whose interface knows no refusal."""
         call = self._new_call(charger, verify(request), action_of(request).name, False, None)
-        ended = call.forbidden(refusal.registration, call.created_ms)
+        ended = call.forbidden(refusal.reason, call.created_ms)
         created = self._storage.call_created(_journal_entry(call), MessageState.SENT, self._chargers.queue_limit)
         created.addCallback(lambda _: self._storage.call_ended(ended.end))
         return created.addCallback(lambda _: replace(_record(call, ended.end.state), detail=ended.end.detail))

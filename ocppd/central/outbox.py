@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from ocppd.central.calls import Ended, PendingCall
 from ocppd.central.redaction import changes_secret, redact_answer, without_texts
-from ocppd.central.registration import may_send, may_wait
+from ocppd.central.registration import may_send, may_wait, why_not
 from ocppd.clock import Clock, DelayedCall, now_ms
 from ocppd.errors import StorageUnavailable, Violation
 from ocppd.ocppj.frames import CallError, CallResult, call_result_frame
@@ -139,7 +139,7 @@ class Outbox:
                 return
             else:
                 self._queue.popleft()
-                self._ended(call, call.forbidden(str(self._line.registration), at_ms))
+                self._ended(call, call.forbidden(why_not(self._line.registration, call.request), at_ms))
 
     def _occupy(self, call: PendingCall) -> None:
         self._current = call

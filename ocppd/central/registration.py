@@ -47,6 +47,13 @@ def may_wait(registration: RegistrationStatus | None, request: Message, action: 
     )
 
 
+def why_not(registration: RegistrationStatus | None, request: Message) -> str:
+    """Why `may_send` refuses, in words for an operator."""
+    if registration is RegistrationStatus.ACCEPTED and asks_for_boot(request):
+        return "a charger that is accepted must not be asked to boot (errata 3.40)"
+    return f"its registration is {registration or 'not yet known: it has to boot first'}"
+
+
 def asks_for_boot(request: Message) -> bool:
     """A trigger of BootNotification, which an accepted charger must not get (errata 3.40)."""
     return (
