@@ -13,7 +13,17 @@ from support.programs import bare_environment, missing
 
 #: What a work tree has and a fresh checkout has not.
 LEFTOVERS = shutil.ignore_patterns(
-    ".git", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build", "dist", "dropin.cache", "_trial_temp*", "*.sqlite*"
+    ".git",
+    ".venv",
+    ".*_cache",
+    ".hypothesis",
+    "__pycache__",
+    "*.egg-info",
+    "build",
+    "dist",
+    "dropin.cache",
+    "_trial_temp*",
+    "*.sqlite*",
 )
 #: How pip says that it cannot reach a registry; everything else that it says is a fault of ours.
 UNREACHABLE = re.compile("NewConnectionError|ConnectTimeout|ReadTimeout|name resolution|Max retries|ProxyError", re.IGNORECASE)

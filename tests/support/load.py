@@ -1,7 +1,7 @@
 """Charge points without rest, made of `websockets` alone, for a process of its own: transactions in a closed loop.
 
-    python load.py URL COUNT PREFIX        PREFIX-0, PREFIX-1, …, until their connections are lost or stdin ends
-    python load.py URL --repeat FILE       sends again what FILE has as sent and not as answered
+    python load.py URL COUNT PREFIX        PREFIX-0, PREFIX-1, …, until their connections are lost
+    python load.py URL --repeat FILE       sends again what FILE, the lines of an earlier run, has as sent
 
 A line of JSON on stdout for each message: `{"sent": [2, …], "charger": …}` before it leaves, `{"answered": [3, …], …}`
 as soon as its answer is read, and `{"closed": code, …}` at the end of each connection. Knows nothing of ocppd.
@@ -21,6 +21,8 @@ import websockets
 
 #: 2026-01-02T00:00:00Z as far as the minutes go; each message of a charger has an instant of its own.
 INSTANT = "2026-01-02T{:02}:{:02}:{:02}.{:03}Z"
+#: Messages whose repetition must change nothing.
+WITH_EFFECT = ("StartTransaction", "MeterValues", "StopTransaction")
 
 
 def tell(**event: Any) -> None:
@@ -46,7 +48,8 @@ class Charger:
         """Send a call and wait for its answer."""
         tell(sent=frame, charger=self.name)
         await self._connection.send(json.dumps(frame))
-        answer = json.loads(await self._connection.recv())
+        while (answer := json.loads(await self._connection.recv()))[0] == 2:
+            await self._connection.send(json.dumps([3, answer[1], {"status": "Accepted"}]))
         tell(answered=answer, charger=self.name)
         if answer[:2] != [3, frame[1]]:
             raise RuntimeError(f"no answer to {frame}: {answer}")
@@ -88,26 +91,30 @@ async def connected(url: str, name: str, then: Any) -> None:
 
 async def load(url: str, count: str, prefix: str) -> None:
     """All the chargers at once."""
-    living = asyncio.gather(*(connected(url, f"{prefix}-{number}", Charger.live) for number in range(int(count))))
-    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-    await asyncio.wait([living, ended], return_when=asyncio.FIRST_COMPLETED)
-    if living.done():
-        await living
-    os._exit(0)
+    await asyncio.gather(*(connected(url, f"{prefix}-{number}", Charger.live) for number in range(int(count))))
+
+
+def to_repeat(events: list[Any]) -> list[tuple[Any, Any]]:
+    """The sent messages, with their answers, that a charger would send again: all that got none, and the last of each
+    charger and action that has an effect, as if its answer had been lost on the way."""
+    answers = {event["answered"][1]: event["answered"] for event in events if "answered" in event}
+    sent = [event for event in events if "sent" in event]
+    last = {(event["charger"], event["sent"][2]): event for event in sent if event["sent"][1] in answers}
+    unanswered = [(event, None) for event in sent if event["sent"][1] not in answers]
+    return unanswered + [(event, answers[event["sent"][1]]) for (_, action), event in last.items() if action in WITH_EFFECT]
 
 
 async def repeat(url: str, file: str) -> None:
-    """What got no answer is sent again, after a boot, as a charger does."""
-    events = [json.loads(line) for line in Path(file).read_text().splitlines()]
-    answered = {event["answered"][1] for event in events if "answered" in event}
-    waiting = [event for event in events if "sent" in event and event["sent"][1] not in answered]
+    """Sends again, each on a connection of its own after a boot. What was answered must be answered alike."""
+    for event, answer in to_repeat([json.loads(line) for line in Path(file).read_text().splitlines()]):
 
-    async def again(charger: Charger, frame: Any) -> None:
-        await charger.ask([2, f"{charger.name}-again-id", "BootNotification", {"chargePointVendor": "L", "chargePointModel": "L"}])
-        await charger.ask(frame)
+        async def again(charger: Charger, event: Any = event, answer: Any = answer) -> None:
+            await charger.call("BootNotification", chargePointVendor="Load", chargePointModel=charger.name)
+            given = await charger.ask(event["sent"])
+            if answer is not None and given != answer[2]:
+                raise RuntimeError(f"another answer than {answer}: {given}")
 
-    for event in waiting:
-        await connected(url, event["charger"], lambda charger, frame=event["sent"]: again(charger, frame))
+        await connected(url, event["charger"], again)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,10 @@ class Program:
 
 
 class Daemon(Program):
-    """`twistd -n ocppd` on a free port of 127.0.0.1, listening when the constructor returns."""
+    """`twistd -n ocppd` on a free port, listening when the constructor returns.
+
+    `port` is what `--port` gets, with {} for the number; a plain number would listen to other machines as well.
+    """
 
     def __init__(
         self,
@@ -134,12 +137,13 @@ class Daemon(Program):
         options: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         program: Sequence[str] = (str(TWISTD),),
+        port: str = "tcp:{}:interface=127.0.0.1",
     ) -> None:
         if configuration is not None:
             write_configuration(directory, configuration)
         self.directory = directory
         self.port = free_port()
-        typed = command(foreground=True, options=("--port", f"tcp:{self.port}:interface=127.0.0.1", *options), program=program)
+        typed = command(foreground=True, options=("--port", port.format(self.port), *options), program=program)
         super().__init__(typed, directory, env)
         try:
             self.wait_for(STARTED)

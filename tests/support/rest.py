@@ -49,6 +49,11 @@ class ScriptedLink:
         self.closed: list[int] = []
         self._waiting: list[Deferred[list[Any]]] = []
 
+    @property
+    def open(self) -> bool:
+        """Until the central system closes."""
+        return not self.closed
+
     def send(self, frame: bytes) -> None:
         """What the central system writes."""
         message = json.loads(frame)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.storage.api import Storage
@@ -32,6 +37,14 @@ async def booted(daemon: Running, name: str = "CP1") -> Peer:
     peer = await connect(daemon.port, f"/ocppj/1.6/{name}")
     assert (await peer.boot())["status"] == "Accepted"
     return peer
+
+
+async def arrived(peer: Peer) -> None:
+    """Everything that the peer has sent so far has arrived: a pong comes after it."""
+    ponged: Deferred[None] = Deferred()
+    peer.onPong = lambda _: ponged.callback(None)
+    peer.sendPing(b"here")
+    await within(ponged)
 
 
 # Records
@@ -68,6 +81,17 @@ async def offline(daemon: Running) -> None:
     """Wait until the daemon has noticed that nobody is connected, and has recorded what it had to."""
     await within(daemon.central.chargers.emptied())
     await storage_of(daemon).check()
+
+
+@contextmanager
+def nothing_committed(daemon: Running) -> Iterator[None]:
+    """While this lasts no commit of the daemon ends: another program holds the write lock."""
+    with closing(sqlite3.connect(daemon.directory / "ocppd.sqlite", isolation_level=None, timeout=5)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            other.execute("ROLLBACK")
 
 
 # Raw frames
