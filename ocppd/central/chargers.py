@@ -64,20 +64,34 @@ class Chargers:
     def reconfigure(self, configuration: Configuration) -> None:
         """Take a new configuration; nobody is disconnected, connections keep the settings they were accepted with."""
         self._configuration = configuration
-        self._names = sorted(configuration.chargers)
+        self._names = sorted(configuration.chargers.keys() | self._connections.keys())
         for name in configuration.chargers:
             self._unknown.pop(name, None)
 
-    def settings(self, name: str) -> ChargerSettings:
-        """The settings of a charger. Raises UnknownCharger."""
+    def configured(self, name: str) -> ChargerSettings:
+        """The settings of a charger that may connect now. Raises UnknownCharger."""
         try:
             return self._configuration.chargers[name]
         except KeyError:
             raise UnknownCharger(name) from None
 
+    def settings(self, name: str) -> ChargerSettings:
+        """The settings of a charger: as configured, or of one that was removed and is still connected.
+
+        Raises UnknownCharger.
+        """
+        connection = self._connections.get(name)
+        if connection is not None and name not in self._configuration.chargers:
+            return connection.settings
+        return self.configured(name)
+
     def names(self) -> list[str]:
-        """The configured chargers in order of their names."""
-        return self._names
+        """The chargers in order of their names: those that are configured, and those that were and are still connected."""
+        return [name for name in self._names if self.knows(name)]
+
+    def knows(self, name: str) -> bool:
+        """Whether there are settings for this name."""
+        return name in self._configuration.chargers or name in self._connections
 
     # Connections
 

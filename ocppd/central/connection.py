@@ -45,6 +45,10 @@ class Link(Protocol):
     def remote_ip(self) -> str:
         """The address of the peer, IPv4-mapped ones unmapped."""
 
+    @property
+    def open(self) -> bool:
+        """Whether what is sent now can still reach the charger; False once a close frame has gone out."""
+
     def send(self, frame: bytes) -> None:
         """Write a text message."""
 
@@ -235,9 +239,9 @@ class Connection:
 
     @property
     def holds_calls(self) -> bool:
-        """Whether a boot is being answered: before that answer the charger hears nothing else (S-3)."""
+        """Whether nothing may be written: a boot is being answered (S-3), or the link is closing."""
         current = self._session.current
-        return current is not None and current.action == "BootNotification"
+        return not self.link.open or (current is not None and current.action == "BootNotification")
 
     def write_call(self, call: PendingCall) -> None:
         """Write a call of ours."""

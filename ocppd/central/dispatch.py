@@ -26,7 +26,7 @@ from ocppd.v16 import core
 from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.codec import decode, encode, verify
 from ocppd.v16.timestamps import format_timestamp
-from ocppd.v16.types import DataTransferStatus, IdTagInfo, Message, RegistrationStatus
+from ocppd.v16.types import DataTransferStatus, IdTagInfo, Message
 
 log = Logger()
 

@@ -47,9 +47,18 @@ def _why_uncalled(handlers: type[CentralSystemHandlers], name: str, called: froz
     suffix = REQUEST_SUFFIX if name.endswith(REQUEST_SUFFIX) else RESPONSE_SUFFIX
     action = name.removesuffix(suffix)
     if action not in ACTIONS:
-        close = difflib.get_close_matches(name, called, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        meant = _meant(name, suffix, called)
+        hint = f"; did you mean {meant}?" if meant else ""
         raise StartFailed(f"{handlers.__module__}.{handlers.__qualname__}: {name} is the name of no OCPP 1.6 action{hint}")
     if suffix == REQUEST_SUFFIX:
         return f"a charger never sends {action}; the answer to ours comes to {action}{RESPONSE_SUFFIX}"
     return f"a central system never sends {action}; a charger's comes to {action}{REQUEST_SUFFIX}"
+
+
+def _meant(name: str, suffix: str, called: frozenset[str]) -> str | None:
+    """The handler whose action is spelt most alike; the suffix, which all have, does not count."""
+    if not name.endswith(suffix):
+        suffix = "ErrorHandler"
+    candidates = {each.removesuffix(suffix).casefold(): each for each in called if each.endswith(suffix)}
+    close = difflib.get_close_matches(name.removesuffix(suffix).casefold(), candidates, n=1)
+    return candidates[close[0]] if close else None

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from ocppd.storage.records import MeterValueElement
+from ocppd.storage.records import UNREADABLE_MS, MeterValueElement
 from ocppd.v16.codec import encode
 from ocppd.v16.timestamps import parse_timestamp
 from ocppd.v16.types import MeterValue
@@ -46,10 +46,10 @@ _raw = msgspec.json.Decoder(_RawMeterValues).decode
 _samples = msgspec.json.Decoder().decode
 
 
-def elements_of(payload: bytes, decoded: tuple[MeterValue, ...], received_ms: int) -> tuple[MeterValueElement, ...]:
+def elements_of(payload: bytes, decoded: tuple[MeterValue, ...]) -> tuple[MeterValueElement, ...]:
     """The rows of a MeterValues or StopTransaction payload: samples as sent where they can be cut out of it.
 
-    `decoded` is the same list as it was read, repairs included. An unreadable timestamp becomes the time of receipt.
+    `decoded` is the same list as it was read, repairs included.
     """
     try:
         message = _raw(payload)
@@ -61,9 +61,7 @@ def elements_of(payload: bytes, decoded: tuple[MeterValue, ...], received_ms: in
         ]
         if len(texts) != len(decoded):
             texts = [encode_samples(element) for element in decoded]
-    return tuple(
-        MeterValueElement(instant_or(element.timestamp, received_ms), text) for element, text in zip(decoded, texts, strict=True)
-    )
+    return tuple(MeterValueElement(told_instant(element.timestamp), text) for element, text in zip(decoded, texts, strict=True))
 
 
 def encode_samples(element: MeterValue) -> str:
@@ -79,6 +77,14 @@ def instant_or(timestamp: object, received_ms: int) -> int:
         return parse_timestamp(timestamp)
     except ValueError:
         return received_ms
+
+
+def told_instant(timestamp: str) -> int:
+    """A charger's timestamp in ms, or UNREADABLE_MS: what a message is recognised by must be the same when it is repeated."""
+    try:
+        return parse_timestamp(timestamp)
+    except ValueError:
+        return UNREADABLE_MS
 
 
 @dataclass(frozen=True, slots=True)

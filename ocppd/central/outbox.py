@@ -42,7 +42,7 @@ class Line(Protocol):
 
     @property
     def holds_calls(self) -> bool:
-        """Nothing may be written to the charger at the moment (S-3: a boot is being answered)."""
+        """Nothing may be written to the charger at the moment (S-3: a boot is being answered), or any more."""
 
     def write_call(self, call: PendingCall) -> None:
         """Write the frame to the charger."""

@@ -52,8 +52,8 @@ class Queries:
         self._storage = storage
 
     def chargers(self, names: Sequence[str]) -> Deferred[list[ChargerView]]:
-        """These configured chargers, in this order; a name that is not configured is left out."""
-        known = [name for name in names if name in self._chargers.configuration.chargers]
+        """These chargers, in this order; a name that is not known is left out."""
+        known = [name for name in names if self._chargers.knows(name)]
 
         def with_records(records: dict[str, ChargerRecord]) -> Deferred[list[ChargerView]]:
             connectors = self._storage.read_connectors(known)

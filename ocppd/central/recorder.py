@@ -15,11 +15,11 @@ from msgspec import UNSET, UnsetType
 from twisted.internet.defer import Deferred
 
 from ocppd.central.authorization import id_tag_key
-from ocppd.central.meter_values import elements_of, instant_or
+from ocppd.central.meter_values import elements_of, instant_or, told_instant
 from ocppd.config import ChargerSettings
 from ocppd.ocppj.frames import Call, call_result_frame
 from ocppd.storage.api import Storage
-from ocppd.storage.records import Boot, Inbound, Start, Started, Status, Stop, Stopped
+from ocppd.storage.records import UNREADABLE_FLAG, UNREADABLE_MS, Boot, Inbound, Start, Started, Status, Stop, Stopped
 from ocppd.v16 import core, firmware, security
 from ocppd.v16.codec import encode
 from ocppd.v16.timestamps import format_timestamp
@@ -140,7 +140,7 @@ class Recorder:
         def answer(transaction_id: int) -> core.StartTransactionConfirmation:
             return core.StartTransactionConfirmation(id_tag_info=verdict, transaction_id=transaction_id)
 
-        started_ms = instant_or(request.timestamp, now_ms)
+        started_ms = told_instant(request.timestamp)
         start = Start(
             connector_id=request.connector_id,
             id_tag=request.id_tag,
@@ -178,8 +178,8 @@ class Recorder:
             timestamp_ms=stopped_ms,
             reason=str(Reason.LOCAL if isinstance(request.reason, UnsetType) else request.reason),
             verdict=None if verdict is None else verdict.status,
-            elements=() if isinstance(data, UnsetType) else elements_of(call.payload, data, now_ms),
-            flags=("timeInFuture",) if stopped_ms > now_ms + CLOCK_TOLERANCE_MS else (),
+            elements=() if isinstance(data, UnsetType) else elements_of(call.payload, data),
+            flags=_time_flags(told_instant(request.timestamp), now_ms),
         )
 
         def recorded(stopped: Stopped) -> Recorded:
@@ -189,7 +189,7 @@ class Recorder:
 
     def _meter_values(self, peer: Peer, call: Call, request: core.MeterValuesRequest, now_ms: int) -> Deferred[Recorded]:
         answer = core.MeterValuesConfirmation()
-        elements = elements_of(call.payload, request.meter_value, now_ms)
+        elements = elements_of(call.payload, request.meter_value)
         done = self._storage.meter_values_received(
             _inbound(peer, call, _frame(call, answer), now_ms), request.connector_id, _optional(request.transaction_id), elements
         )
@@ -226,9 +226,12 @@ def _optional(value: Any) -> Any:
 
 def _start_flags(request: core.StartTransactionRequest, started_ms: int, now_ms: int) -> tuple[str, ...]:
     """What cannot be right is stored as a flag and answered normally (T-6)."""
-    flags = {
-        "connectorZero": request.connector_id < 1,
-        "meterNegative": request.meter_start < 0,
-        "timeInFuture": started_ms > now_ms + CLOCK_TOLERANCE_MS,
-    }
-    return tuple(flag for flag, raised in flags.items() if raised)
+    flags = {"connectorZero": request.connector_id < 1, "meterNegative": request.meter_start < 0}
+    return (*(flag for flag, raised in flags.items() if raised), *_time_flags(started_ms, now_ms))
+
+
+def _time_flags(told_ms: int, now_ms: int) -> tuple[str, ...]:
+    """What is wrong with the instant that a charger told (G-2)."""
+    if told_ms == UNREADABLE_MS:
+        return (UNREADABLE_FLAG,)
+    return ("timeInFuture",) if told_ms > now_ms + CLOCK_TOLERANCE_MS else ()

@@ -29,6 +29,8 @@ URL_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
     "SignedUpdateFirmware": ("firmware", "location"),
 }
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#]*@")
+#: The same inside JSON text, where a slash may be escaped.
+_CREDENTIALS_IN_JSON: Final = re.compile(r'(:(?:\\?/){2})[^/?#"\\]*@')
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -52,6 +54,8 @@ def redact_call(action: str, frame: str) -> str:
 
 def redact_answer(action: str, frame: str) -> str:
     """A CALLRESULT or CALLERROR to `action` as it may be kept; the same text where it has no secret."""
+    if action in URL_MEMBERS:
+        return _CREDENTIALS_IN_JSON.sub(rf"\1{HIDDEN}@", frame)  # chargers repeat the URL in what they complain of
     if action != "GetConfiguration" or not _may_name_secret(frame):
         return frame
     try:

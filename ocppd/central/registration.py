@@ -35,8 +35,11 @@ def may_receive(registration: RegistrationStatus | None, action: str, asked_for:
 
 def may_send(registration: RegistrationStatus | None, request: Message, action: str) -> bool:
     """Whether a CALL of ours may go to the charger now."""
+    if asks_for_boot(request):
+        # Never to one that is accepted (errata 3.40); an operator may ask one that does not boot by itself (R-4).
+        return registration in (None, RegistrationStatus.PENDING)
     if registration is RegistrationStatus.ACCEPTED:
-        return not asks_for_boot(request)
+        return True
     return registration is RegistrationStatus.PENDING and action not in NOT_WHILE_PENDING
 
 

@@ -16,14 +16,17 @@ from typing import Any, Final
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from ocppd.central.connection import Connection
 from ocppd.central.system import CentralSystem
 from ocppd.clock import Clock, DelayedCall
 from ocppd.config import ChargerSettings, Handshake, Mode
 from ocppd.errors import StorageUnavailable, UnknownCharger
+from ocppd.net.attempts import Lately
 from ocppd.net.credentials import matches, password_of
 from ocppd.net.identity import BadIdentity, NoEndpoint, identity_of
 from ocppd.storage.records import ConnectedCharger
@@ -41,6 +44,11 @@ CLOSE_TIMEOUT_S: Final = 5
 PONG_TIMEOUT_S: Final = 20
 #: Handshakes whose records are being looked up: some seconds of work. Beyond it a reconnect storm is told to wait (C-5).
 PENDING_HANDSHAKES_LIMIT: Final = 2000
+#: Z-3: wrong passwords per charger and address within WINDOW_S, after which they are not even looked at.
+WRONG_PASSWORDS_LIMIT: Final = 10
+WINDOW_S: Final = 60.0
+#: Chargers and addresses that are counted for it, and for the log.
+KEYS_KEPT: Final = 10_000
 #: How soon a refused charger may come back while we are shutting down or storage is down.
 RETRY_AFTER_S: Final = 10
 
@@ -80,6 +88,25 @@ class Refusal(ConnectionDeny):
     def __init__(self, code: int, reason: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(int(code), reason)
         self.headers = headers
+
+
+@implementer(IPushProducer)
+class Backpressure:
+    """Stops reading from a charger that does not read: what is to be written for it must not fill the memory."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def pauseProducing(self) -> None:
+        """The transport has enough to write."""
+        self._transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """It has written it."""
+        self._transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
 
 
 class ChargerProtocol(WebSocketServerProtocol):
@@ -129,14 +156,14 @@ class ChargerProtocol(WebSocketServerProtocol):
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, (("Retry-After", str(RETRY_AFTER_S)),))
         try:
             name = identity_of(self.http_request_uri, door.charger_paths)
-            settings = door.central.chargers.settings(name)
+            settings = door.central.chargers.configured(name)
         except BadIdentity as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"bad identity: {error}") from None
         except NoEndpoint as error:
             raise Refusal(HTTPStatus.NOT_FOUND, str(error)) from None
         except UnknownCharger:
             door.central.chargers.refused(name, self.remote_ip)
-            raise Refusal(HTTPStatus.NOT_FOUND, "unknown charger") from None
+            raise Refusal(HTTPStatus.NOT_FOUND, f"unknown charger {name}") from None
         self._check_password(settings, request.headers.get("authorization"))
         subprotocol, unspoken = self._subprotocol(settings, request.protocols)
         return settings, subprotocol, unspoken
@@ -144,10 +171,14 @@ class ChargerProtocol(WebSocketServerProtocol):
     def _check_password(self, settings: ChargerSettings, header: str | None) -> None:
         if settings.authorization is None:
             return
+        key = f"{self.remote_ip} {settings.name}"
+        if self.factory.wrong_passwords.count(key) >= WRONG_PASSWORDS_LIMIT:
+            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong passwords", (("Retry-After", str(int(WINDOW_S))),))
         password = password_of(header, settings.name)
         if not matches(password, settings.authorization, tolerant=settings.mode is Mode.TOLERANT):
-            log.warn("{charger}: wrong or missing credentials from {ip}", charger=settings.name, ip=self.remote_ip)
-            raise Refusal(HTTPStatus.UNAUTHORIZED, "credentials needed", (("WWW-Authenticate", 'Basic realm="ocppd"'),))
+            self.factory.wrong_passwords.add(key)
+            reason = f"wrong or missing credentials for {settings.name}"
+            raise Refusal(HTTPStatus.UNAUTHORIZED, reason, (("WWW-Authenticate", 'Basic realm="ocppd"'),))
 
     def _subprotocol(self, settings: ChargerSettings, offered: list[str]) -> tuple[str | None, bool]:
         """W-1 to W-3: the subprotocol to name in the answer, and whether the connection is to be closed for want of one."""
@@ -183,7 +214,9 @@ class ChargerProtocol(WebSocketServerProtocol):
         if code == HTTPStatus.UPGRADE_REQUIRED:
             headers.append(("Upgrade", "websocket"))
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-        log.info("refused a handshake from {ip}: {code} {reason}", ip=self.remote_ip, code=int(code), reason=reason[:200])
+        # A charger tries again and again: its first refusal within the window is news.
+        note = log.info if self.factory.refusals.add(f"{self.remote_ip} {reason}") == 1 else log.debug
+        note("refused a handshake from {ip}: {code} {reason}", ip=self.remote_ip, code=int(code), reason=reason[:200])
         self.sendData(f"HTTP/1.1 {int(code)} {phrase}\r\n{lines}\r\n".encode() + body)
 
     # The connection
@@ -198,6 +231,8 @@ class ChargerProtocol(WebSocketServerProtocol):
         if self.factory.door.closing():  # it was let in before, and its records took until now
             self.close(GOING_AWAY_CLOSE, "the central system stops")
             return
+        self.transport.unregisterProducer()  # Twisted Web's, after a late Upgrade
+        self.transport.registerProducer(Backpressure(self.transport), True)
         self._connection = self.factory.door.central.connected(admitted.settings, self, admitted.known)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
@@ -214,6 +249,12 @@ class ChargerProtocol(WebSocketServerProtocol):
             self._connection.received(bytes(payload))
         except Exception:  # the boundary: what Autobahn is told would end the connection
             log.failure("{charger}: a message could not be processed", charger=self._connection.name)
+
+    def onPing(self, payload: bytes) -> None:
+        """The charger is there (C-3), and gets its pong (P-1)."""
+        if self._connection is not None:
+            self._connection.alive()
+        super().onPing(payload)
 
     def onPong(self, payload: bytes) -> None:
         """The charger is there (C-3)."""
@@ -239,6 +280,11 @@ class ChargerProtocol(WebSocketServerProtocol):
     def remote_ip(self) -> str:
         """The address of the peer, an IPv4-mapped one unmapped; empty where it has none (a Unix socket)."""
         return plain_address(getattr(self.transport.getPeer(), "host", ""))
+
+    @property
+    def open(self) -> bool:
+        """Whether a message that is sent now is written."""
+        return bool(self.state == self.STATE_OPEN)
 
     def send(self, frame: bytes) -> None:
         """Write a text message; dropped where the connection is closing."""
@@ -277,6 +323,8 @@ class ChargerFactory(WebSocketServerFactory):
         self.door = door
         #: Handshakes whose records are being looked up.
         self.pending = 0
+        self.wrong_passwords = Lately(door.clock, WINDOW_S, KEYS_KEPT)
+        self.refusals = Lately(door.clock, WINDOW_S, KEYS_KEPT)
         self.setProtocolOptions(
             webStatus=False,
             failByDrop=False,

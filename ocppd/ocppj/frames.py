@@ -234,6 +234,11 @@ def call_result_frame(wire_id: bytes, payload: bytes) -> bytes:
     return b"[3,%b,%b]" % (wire_id, payload)
 
 
+def is_result(frame: bytes) -> bool:
+    """Whether a frame of ours is a CALLRESULT."""
+    return frame.startswith(b"[3,")
+
+
 def call_error_frame(wire_id: bytes, code: ErrorCode, description: str = "", details: dict[str, Any] | None = None) -> bytes:
     """A CALLERROR: `[4, id, code, description, details]`; the description is cut to what E-2 allows."""
     return b"[4,%b,%b,%b,%b]" % (

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ocppd.errors import ErrorCode
-from ocppd.ocppj.frames import Call, CallError, CallResult, Malformed, Unreadable, call_error_frame, read
+from ocppd.ocppj.frames import Call, CallError, CallResult, Malformed, Unreadable, call_error_frame, is_result, read
 
 #: F-10: unreadable frames in a row before the connection is closed with 1002.
 UNREADABLE_LIMIT: Final = 20
@@ -168,11 +168,17 @@ class Session:
         return len(self._waiting) < INBOUND_LIMIT and self._waiting_bytes + len(call.payload) <= INBOUND_BYTES_LIMIT
 
     def answered(self, call: Call, frame: bytes, now: float) -> list[Event]:
-        """The answer to the call in progress: to be sent, then perhaps the next call."""
+        """The answer to the call in progress: to be sent, then perhaps the next call.
+
+        A CALLRESULT is kept to be repeated. A CALLERROR is not: the charger repeats the call because it failed (E-1).
+        """
         known = self._repeatables.get(call.message_id)
         if known is not None and known.digest == _digest(call):
-            known.answer = frame
-            known.at = now
+            if is_result(frame):
+                known.answer = frame
+                known.at = now
+            else:
+                del self._repeatables[call.message_id]
         self._forget_old(now)
         events: list[Event] = [Send(frame)]
         self._current = self._waiting.popleft() if self._waiting else None

@@ -180,11 +180,11 @@ def _registration(text: str | None) -> RegistrationStatus | None:
 
 def read_connectors(unit: Unit, names: Sequence[str]) -> dict[str, tuple[ConnectorRecord, ...]]:
     """See `ChargerRecords.read_connectors`."""
-    found: dict[str, tuple[ConnectorRecord, ...]] = {}
+    found: dict[str, list[ConnectorRecord]] = {}
     for some in _portions(names):
         for row in unit.connection.execute(_connectors_of(some)).mappings():
-            found[row["charger"]] = (*found.get(row["charger"], ()), ConnectorRecord(**row))
-    return found
+            found.setdefault(row["charger"], []).append(ConnectorRecord(**row))
+    return {charger: tuple(records) for charger, records in found.items()}
 
 
 def _connectors_of(names: Sequence[str]) -> Select[Any]:

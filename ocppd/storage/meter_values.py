@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, select
 
 from ocppd.storage import messages as journal
-from ocppd.storage.records import Inbound, MeterValueElement, MeterValueFilter, MeterValueRecord
+from ocppd.storage.records import UNREADABLE_MS, Inbound, MeterValueElement, MeterValueFilter, MeterValueRecord
 from ocppd.storage.schema import IS_OPEN, meter_values, transactions
 from ocppd.storage.unit import Statement, Unit, values_of
 
@@ -97,7 +97,7 @@ def _link(unit: Unit, charger: str, connector_id: int, transaction_id: int | Non
     if row is None:
         return to_none
     running, started_ms = row
-    return lambda element: running if started_ms <= element.timestamp_ms else UNLINKED
+    return lambda element: running if started_ms <= element.timestamp_ms or element.timestamp_ms == UNREADABLE_MS else UNLINKED
 
 
 def list_meter_values(unit: Unit, which: MeterValueFilter, after: int | None, limit: int) -> list[MeterValueRecord]:

@@ -11,6 +11,11 @@ from enum import StrEnum
 
 from ocppd.v16.types import AuthorizationStatus, RegistrationStatus
 
+#: The instant of a timestamp that cannot be read: before every other, and the same at each repeat of its message.
+UNREADABLE_MS = -(2**62)
+#: The flag of a start or stop with such a timestamp.
+UNREADABLE_FLAG = "timestampUnreadable"
+
 
 class Direction(StrEnum):
     """Who sent the CALL of a message."""

@@ -15,6 +15,7 @@ from ocppd.storage import messages as journal
 from ocppd.storage import meter_values
 from ocppd.storage.clean import clean_text
 from ocppd.storage.records import (
+    UNREADABLE_FLAG,
     Inbound,
     Start,
     Started,
@@ -217,7 +218,8 @@ def _outcome(found: TransactionRecord, stop: Stop) -> StopOutcome:
     """What this stop is to a transaction of its charger (REQUIREMENTS T-7, T-23, T-28, T-29)."""
     if found.state is not TransactionState.STOPPED:
         return StopOutcome.STOPPED
-    if (found.stopped_ms, found.meter_stop_wh) == (stop.timestamp_ms, stop.meter_stop_wh):
+    same_time = found.stopped_ms == stop.timestamp_ms or UNREADABLE_FLAG in stop.flags
+    if same_time and found.meter_stop_wh == stop.meter_stop_wh:
         return StopOutcome.REPEATED
     return StopOutcome.SUSPECT
 
@@ -270,7 +272,7 @@ def _conditions(which: TransactionFilter) -> Iterator[ColumnElement[bool]]:
         yield transactions.c.connector_id == which.connector_id
     if which.id_tag is not None:
         # As compared (REQUIREMENTS G-3), or as it was sent.
-        yield or_(transactions.c.id_tag_key == which.id_tag.casefold(), transactions.c.id_tag == which.id_tag)
+        yield or_(transactions.c.id_tag_key == which.id_tag.lower(), transactions.c.id_tag == which.id_tag)
     if which.state is not None:
         yield transactions.c.state == which.state.value
     if which.since_ms is not None:

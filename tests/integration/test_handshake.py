@@ -9,7 +9,7 @@ import pytest
 import pytest_twisted
 
 from ocppd.config import Handshake
-from ocppd.net.websocket import PENDING_HANDSHAKES_LIMIT
+from ocppd.net.websocket import PENDING_HANDSHAKES_LIMIT, WRONG_PASSWORDS_LIMIT
 from support.central import chargers
 from support.peer import Response, connect, handshake, raw, within
 
@@ -198,3 +198,14 @@ async def test_c_5_too_many_handshakes_at_once(start: Any) -> None:
     assert (response.status, response.header("retry-after")) == (503, ["10"])
     chargers_door.pending = 0
     assert (await handshake(running.port, "/ocppj/1.6/CP1", OFFER)).status == 101
+
+
+@ensure
+async def test_z_3_wrong_passwords_are_limited(start: Any) -> None:
+    """Z-3: after ten wrong passwords from one address a charger's are not looked at for a while; another charger's are."""
+    port = start(chargers("CP1", "CP2", Authorization="secret")).port
+    for _ in range(WRONG_PASSWORDS_LIMIT):
+        assert (await handshake(port, "/ocppj/1.6/CP1", OFFER, basic(b"CP1", b"guess"))).status == 401
+    response = await handshake(port, "/ocppj/1.6/CP1", OFFER, basic(b"CP1", b"secret"))
+    assert (response.status, response.header("retry-after")) == (429, ["60"])
+    assert (await handshake(port, "/ocppj/1.6/CP2", OFFER, basic(b"CP2", b"secret"))).status == 101

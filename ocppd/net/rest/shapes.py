@@ -15,6 +15,7 @@ from ocppd.central.chargers import UnknownIdentity
 from ocppd.central.meter_values import Sample
 from ocppd.central.queries import ChargerView
 from ocppd.storage.records import (
+    UNREADABLE_MS,
     Boot,
     ConnectorRecord,
     MessageRecord,
@@ -79,6 +80,11 @@ def _boot(boot: Boot | None) -> Shape:
         "meterType": boot.meter_type,
         "meterSerialNumber": boot.meter_serial_number,
     }
+
+
+def told_or(told_ms: int, received_ms: int) -> int:
+    """A charger's own instant, or the time of receipt where it wrote none that can be read."""
+    return received_ms if told_ms == UNREADABLE_MS else told_ms
 
 
 def connector(record: ConnectorRecord) -> Shape:
@@ -200,7 +206,7 @@ def transaction(record: TransactionRecord) -> Shape:
             "meterStart": record.meter_start_wh,
             "meterStop": record.meter_stop_wh,
             "energyWh": record.energy_wh,
-            "startedAt": instant(record.started_ms),
+            "startedAt": instant(told_or(record.started_ms, record.start_received_ms)),
             "stoppedAt": _optional_instant(record.stopped_ms),
             "stopIdTag": record.stop_id_tag,
             "reason": record.reason,
@@ -219,7 +225,7 @@ def meter_value(record: MeterValueRecord, sample: Sample) -> Shape:
             "charger": record.charger,
             "connectorId": record.connector_id,
             "transactionId": record.transaction_id,
-            "timestamp": instant(record.timestamp_ms),
+            "timestamp": instant(told_or(record.timestamp_ms, record.received_ms)),
             "context": sample.context,
             "measurand": sample.measurand,
             "phase": sample.phase,

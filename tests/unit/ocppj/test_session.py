@@ -26,6 +26,9 @@ from ocppd.ocppj.session import (
 )
 
 
+ANSWER = b'[3,"1",{}]'
+
+
 def heartbeat(message_id: str = "1") -> bytes:
     return call_frame(message_id, "Heartbeat", b"{}")
 
@@ -67,36 +70,42 @@ class InboundTests(SynchronousTestCase):
     def test_repeat_of_an_answered_call(self) -> None:
         """FR-12: the identical frame gets the identical answer and is not run again (F-6)."""
         session = Session()
-        session.answered(received(session, heartbeat()), b"answer", 0)
-        self.assertEqual(session.receive(heartbeat(), 1), [Send(b"answer")])
+        session.answered(received(session, heartbeat()), ANSWER, 0)
+        self.assertEqual(session.receive(heartbeat(), 1), [Send(ANSWER)])
+
+    def test_an_error_is_not_repeated(self) -> None:
+        """A retry after a CALLERROR is run again: it is made because the first one failed (E-1)."""
+        session = Session()
+        session.answered(received(session, heartbeat()), b'[4,"1","InternalError","",{}]', 0)
+        self.assertIsInstance(session.receive(heartbeat(), 1)[0], CallReceived)
 
     def test_repeat_of_a_call_in_progress(self) -> None:
         """A repeat while the first is in progress is answered once, by the first (F-6)."""
         session = Session()
         call = received(session, heartbeat())
         self.assertIsInstance(session.receive(heartbeat(), 0)[0], Ignored)
-        self.assertEqual(session.answered(call, b"answer", 0), [Send(b"answer")])
+        self.assertEqual(session.answered(call, ANSWER, 0), [Send(ANSWER)])
 
     def test_same_id_with_other_content(self) -> None:
         """The same id with another payload is a new call, whose answer is the one that is repeated (F-6)."""
         session = Session()
         first = received(session, call_frame("1", "Authorize", b'{"idTag":"A"}'))
         session.receive(call_frame("1", "Authorize", b'{"idTag":"B"}'), 0)
-        _, second = session.answered(first, b"for A", 0)
+        _, second = session.answered(first, b'[3,"1",{"for":"A"}]', 0)
         assert isinstance(second, CallReceived)
         self.assertEqual(second.call.payload, b'{"idTag":"B"}')
-        session.answered(second.call, b"for B", 0)
-        self.assertEqual(session.receive(call_frame("1", "Authorize", b'{"idTag":"B"}'), 0), [Send(b"for B")])
+        session.answered(second.call, b'[3,"1",{"for":"B"}]', 0)
+        self.assertEqual(session.receive(call_frame("1", "Authorize", b'{"idTag":"B"}'), 0), [Send(b'[3,"1",{"for":"B"}]')])
 
     def test_repeats_are_forgotten(self) -> None:
         """A repeat is run again after ten minutes, and when a hundred others came in between (F-6)."""
         session = Session()
-        session.answered(received(session, heartbeat()), b"answer", 0)
+        session.answered(received(session, heartbeat()), ANSWER, 0)
         self.assertIsInstance(session.receive(heartbeat(), REPEATS_KEPT_S + 1)[0], CallReceived)
         session = Session()
-        session.answered(received(session, heartbeat("old")), b"answer", 0)
+        session.answered(received(session, heartbeat("old")), ANSWER, 0)
         for number in range(REPEATS_KEPT):
-            session.answered(received(session, heartbeat(str(number))), b"answer", 0)
+            session.answered(received(session, heartbeat(str(number))), ANSWER, 0)
         self.assertIsInstance(session.receive(heartbeat("old"), 0)[0], CallReceived)
 
     def test_malformed_calls_are_answered(self) -> None:
@@ -235,3 +244,19 @@ class FuzzTests(SynchronousTestCase):
                 events = session.answered(in_progress.pop(), b"[3]", 0)
                 self.assertEqual(events[0], Send(b"[3]"))
                 in_progress += [event.call for event in events[1:] if isinstance(event, CallReceived)]
+
+
+class FatCallTests(SynchronousTestCase):
+    """What waits is bounded in bytes too."""
+
+    def test_bytes_that_wait(self) -> None:
+        """Fat calls that overlap are closed with 1008 before their number is; what was worked off counts no more (S-4)."""
+        session = Session()
+        fat = [call_frame(str(number), "DataTransfer", b'{"a":"%b"}' % (b"x" * 4_000_000)) for number in range(5)]
+        first = received(session, fat[0])
+        self.assertEqual([session.receive(data, 0) for data in fat[1:3]], [[], []])
+        [event] = session.receive(fat[3], 0)
+        assert isinstance(event, Close)
+        self.assertEqual(event.code, 1008)
+        session.answered(first, b"", 0)
+        self.assertEqual(session.receive(fat[4], 0), [])

@@ -1,0 +1,33 @@
+"""How often something happened of late, per key, in bounded memory. Knows no protocol: a key is any text."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from ocppd.clock import Clock
+
+
+class Lately:
+    """Counts per key within a window that begins with the first one. The keys that were quiet longest are forgotten."""
+
+    def __init__(self, clock: Clock, window_s: float, keys_kept: int) -> None:
+        self._clock = clock
+        self._window_s = window_s
+        self._keys_kept = keys_kept
+        self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def add(self, key: str) -> int:
+        """Count one more; how many there are in the window, this one included."""
+        now = self._clock.seconds()
+        since, count = self._counts.pop(key, (now, 0))
+        if now - since >= self._window_s:
+            since, count = now, 0
+        self._counts[key] = (since, count + 1)
+        if len(self._counts) > self._keys_kept:
+            self._counts.popitem(last=False)
+        return count + 1
+
+    def count(self, key: str) -> int:
+        """How many there are in the window."""
+        since, count = self._counts.get(key, (0.0, 0))
+        return count if self._clock.seconds() - since < self._window_s else 0
