@@ -264,7 +264,7 @@ def _read(path: Path) -> bytes:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigurationError("", f"cannot be read: {reason}", file) from None
     if len(data) > MAX_FILE_BYTES:
-        raise ConfigurationError("", f"larger than {MAX_FILE_BYTES // 1024 ** 2} MiB", file)
+        raise ConfigurationError("", f"larger than {MAX_FILE_BYTES // 1024**2} MiB", file)
     return data
 
 

@@ -191,7 +191,7 @@ class CallErrorReceived(CallFailed):
 
 
 class InvalidResponse(CallFailed):
-    """The CALLRESULT of the charger breaks the definition and not even its status can be read (REQUIREMENTS E-4)."""
+    """The CALLRESULT of the charger breaks the definition; what it said is kept with the message (REQUIREMENTS E-4)."""
 
     def __init__(self, charger: str, message_id: str, reason: str) -> None:
         super().__init__(charger, message_id, f"charger {charger!r} answered what is no valid response: {reason}")

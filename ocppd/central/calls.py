@@ -127,11 +127,11 @@ class PendingCall:
         failure = CallErrorReceived(self.charger, self.message_id, error.code, error.description, error.details)
         return Ended(CallEnd(self.message_id, MessageState.ERROR, now_ms, error.code, answer), failure, self.sent_ms)
 
-    def misanswered(self, reason: str, answer: str, now_ms: int) -> Ended:
-        """The charger answered a CALLRESULT that breaks the definition (E-4)."""
+    def misanswered(self, reason: str, answer: str, status: str | None, now_ms: int) -> Ended:
+        """The charger answered a CALLRESULT that breaks the definition; a status that can be read is the outcome (E-4)."""
         failure = InvalidResponse(self.charger, self.message_id, reason)
         return Ended(
-            CallEnd(self.message_id, MessageState.ERROR, now_ms, None, answer, detail=f"invalid response: {reason}"), failure
+            CallEnd(self.message_id, MessageState.ERROR, now_ms, status, answer, detail=f"invalid response: {reason}"), failure
         )
 
     def timed_out(self, timeout_s: float, now_ms: int) -> Ended:

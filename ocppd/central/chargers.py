@@ -97,7 +97,8 @@ class Chargers:
 
     def connection(self, name: str) -> Connection | None:
         """The live connection of a charger."""
-        return self._connections.get(name)
+        connection = self._connections.get(name)
+        return None if connection is None or connection.closed else connection
 
     def connections(self) -> Iterator[Connection]:
         """All live connections, as they are now."""

@@ -7,6 +7,7 @@ call has ended; cancelling one stops the waiting, not the call. Knows no HTTP.
 from __future__ import annotations
 
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
@@ -23,7 +24,15 @@ from ocppd.central.outbox import conclude
 from ocppd.central.redaction import redact_call
 from ocppd.central.registration import may_send, may_wait, why_not
 from ocppd.clock import Clock, now_ms
-from ocppd.errors import CallErrorReceived, NotCancellable, NotConnected, NotPermitted, QueueFull, UnknownMessage
+from ocppd.errors import (
+    CallErrorReceived,
+    NotCancellable,
+    NotConnected,
+    NotPermitted,
+    QueueFull,
+    StorageUnavailable,
+    UnknownMessage,
+)
 from ocppd.ocppj.frames import CallError, CallResult, call_frame
 from ocppd.storage.api import MessageRecords
 from ocppd.storage.records import (
@@ -42,6 +51,8 @@ log = Logger()
 
 #: `?ttl=`: beyond this a wish is no command any more.
 MAX_TTL_S: Final = 30 * 24 * 3600.0
+#: Ends of calls that are kept for a storage that is down; by then it has been down for long.
+UNRECORDED_KEPT: Final = 10_000
 #: Our message ids are UUID4 texts (F-5); an answer with another id was never ours.
 OUR_ID_LENGTH: Final = 36
 
@@ -77,6 +88,8 @@ class Commands:
         self._hooks = hooks
         self._new_id = new_id
         self._waiting: dict[str, list[Deferred[Ended]]] = {}
+        #: Writes about calls that storage has refused, to be tried again: what became of a call must not be lost.
+        self._unrecorded: OrderedDict[str, Callable[[], Deferred[None]]] = OrderedDict()
         #: Strays that are being looked up: one per charger, the others are dropped (F-8).
         self._looking_up: set[str] = set()
 
@@ -227,11 +240,32 @@ class Commands:
 
     def ended(self, call: PendingCall, ended: Ended) -> None:
         """Record the end, then tell who waits, then the handlers. Called by the connection."""
-        recorded = self._storage.call_ended(ended.end)
-        recorded.addErrback(_log_unrecorded, call)
+        recorded = self._record(call.message_id, lambda: self._storage.call_ended(ended.end))
         recorded.addCallback(lambda _: self._tell(call.message_id, ended))
         recorded.addCallback(lambda _: self._run_hook(call.charger, call.action, call.request, ended))
         recorded.addErrback(_log_bug, call.charger, call.action)
+
+    def requeue(self, call: PendingCall) -> None:
+        """A call that was committed as `sent` was not written: it waits again. Called by the connection."""
+        self._record(call.message_id, lambda: self._storage.call_requeued(call.message_id))
+
+    def _record(self, message_id: str, write: Callable[[], Deferred[None]]) -> Deferred[None]:
+        """Write now, or as soon as storage takes it; fires after the first attempt."""
+
+        def refused(failure: Failure) -> None:
+            failure.trap(StorageUnavailable)
+            if not self._unrecorded:
+                log.warn("the ends of calls cannot be recorded now, and will be: {reason}", reason=failure.getErrorMessage())
+            self._unrecorded[message_id] = write
+            if len(self._unrecorded) > UNRECORDED_KEPT:
+                self._unrecorded.popitem(last=False)
+
+        return write().addErrback(refused)
+
+    def _record_again(self) -> None:
+        unrecorded, self._unrecorded = self._unrecorded, OrderedDict()
+        for message_id, write in unrecorded.items():
+            self._record(message_id, write).addErrback(_log_bug, message_id, "what became of it")
 
     def _tell(self, message_id: str, ended: Ended) -> None:
         for waiting in self._waiting.pop(message_id, []):
@@ -264,7 +298,7 @@ class Commands:
             # `sent`: its connection is gone, and that it is unknown now is about to be recorded.
             or record.state not in (MessageState.TIMEOUT, MessageState.UNKNOWN, MessageState.SENT)
         ):
-            log.info("{charger}: ignored an answer to no call of ours", charger=charger)
+            log.debug("{charger}: ignored an answer to no call of ours", charger=charger)
             return
         payload = msgspec.json.decode(record.frame, type=tuple[int, str, str, msgspec.Raw])[3]
         request, _ = decode(ACTIONS[record.action].request, bytes(payload), strict=False)
@@ -287,7 +321,8 @@ class Commands:
         return self._storage.call_cancelled(message_id, now_ms(self._clock)).addCallback(cancelled)
 
     def expire(self) -> Deferred[None]:
-        """End what has waited beyond its time to live, offline chargers' calls included."""
+        """End what has waited beyond its time to live, offline chargers' calls included; try again what is not recorded."""
+        self._record_again()
 
         def expired(records: list[MessageRecord]) -> None:
             for record in records:
@@ -331,12 +366,6 @@ def _pending(record: MessageRecord, request: Message | None) -> PendingCall:
     empty = Message() if request is None else request
     return PendingCall(
         record.message_id, record.charger, record.action, empty, record.frame, record.created_ms, record.expires_ms or 0, False
-    )
-
-
-def _log_unrecorded(failure: Failure, call: PendingCall) -> None:
-    log.failure(
-        "{charger}: the end of message {message_id} is not recorded", failure, charger=call.charger, message_id=call.message_id
     )
 
 

@@ -26,7 +26,7 @@ from ocppd.ocppj.session import Answered, CallReceived, Close, Event, Ignored, R
 from ocppd.storage.api import MessageRecords
 from ocppd.storage.records import ConnectedCharger
 from ocppd.v16.codec import verify
-from ocppd.v16.types import Message
+from ocppd.v16.types import Message, RegistrationStatus
 
 log = Logger()
 
@@ -34,6 +34,8 @@ log = Logger()
 REPLACED_CLOSE: Final = 4000
 #: Follow-ups that one handler may ask for; more is a loop.
 FOLLOW_UPS_LIMIT: Final = 100
+#: Kinds of oddities of one connection that the log tells once; the others are debug lines.
+NEWS_LIMIT: Final = 100
 #: RFC 6455 7.4: codes that stand for no close frame, or for no code in it, and cannot be sent.
 UNSENDABLE_CLOSES: Final = frozenset({1004, 1005, 1006, 1015})
 
@@ -78,6 +80,8 @@ class Wiring:
     dispatch: Callable[[Connection, Call], bytes | Deferred[bytes]]
     #: A call of ours has ended.
     ended: Callable[[PendingCall, Ended], None]
+    #: A call that was committed as `sent` was not written, and waits for the next connection.
+    requeue: Callable[[PendingCall], None]
     #: An answer to no outstanding call has come.
     answered_late: Callable[[str, CallResult | CallError, PendingCall | None], None]
     #: Sends a request that a handler asked for.
@@ -93,6 +97,7 @@ class Connection:
         self.link = link
         self.generation = known.generation
         self.registration = known.registration
+        self._boot_sequence = 0
         self.call_timeout_s = settings.call_timeout_s
         self.strict = settings.mode is Mode.STRICT
         #: Messages that calls of ours asked for, welcome while the registration is Pending (2.2).
@@ -101,12 +106,31 @@ class Connection:
         self._clock = wiring.clock
         self.connected_ms = self.last_seen_ms = now_ms(self._clock)
         self._session = Session(strict=self.strict)
-        self.outbox = Outbox(self, self._session, wiring.storage, wiring.clock, wiring.ended)
+        self.outbox = Outbox(self, self._session, wiring.storage, wiring.clock, wiring.ended, wiring.requeue)
         self._follow_ups: list[Message] = []
         self._close_after: tuple[int, str] | None = None
         self._todo: deque[Event] = deque()
         self._applying = False
+        self._news: set[str] = set()
         self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over."""
+        return self._closed
+
+    def registered(self, sequence: int, verdict: RegistrationStatus) -> None:
+        """The verdict on a boot of this charger, on whatever connection it came; an earlier boot's changes nothing."""
+        if sequence > self._boot_sequence:
+            self._boot_sequence = sequence
+            self.registration = verdict
+
+    def is_news(self, what: str) -> bool:
+        """Whether the log has not had this yet: a charger may repeat an oddity with every message."""
+        if what in self._news or len(self._news) >= NEWS_LIMIT:
+            return False
+        self._news.add(what)
+        return True
 
     # What handlers may do
 
@@ -120,7 +144,7 @@ class Connection:
         if len(self._follow_ups) >= FOLLOW_UPS_LIMIT:
             raise RuntimeError(f"more than {FOLLOW_UPS_LIMIT} follow-ups to one message")
         self._follow_ups.append(verify(request))
-        if self._session.current is None:
+        if self._session.current is None or self._closed:
             self._run_follow_ups()
 
     def close_after_answer(self, code: int = 1001, reason: str = "") -> None:
@@ -148,7 +172,9 @@ class Connection:
         if self._closed:
             return []
         self._closed = True
-        return self.outbox.close()
+        kept = self.outbox.close()
+        self._run_follow_ups()
+        return kept
 
     # What happens
 
@@ -196,13 +222,17 @@ class Connection:
             case Stray(result):
                 self._wiring.answered_late(self.name, result, None)
             case Refused(frame, reason):
-                log.info("{charger}: refused a frame: {reason}", charger=self.name, reason=reason)
+                self._note("refused a frame", reason)
                 self.link.send(frame)
             case Ignored(reason):
-                log.info("{charger}: ignored {reason}", charger=self.name, reason=reason)
+                self._note("ignored", reason)
             case Close(code, reason):
                 log.warn("{charger}: closing: {reason}", charger=self.name, reason=reason)
                 self.link.close(code, reason)
+
+    def _note(self, what: str, reason: str) -> None:
+        note = log.info if self.is_news(f"{what} {reason}") else log.debug
+        note("{charger}: {what}: {reason}", charger=self.name, what=what, reason=reason)
 
     def _answered_later(self, frame: bytes, call: Call) -> None:
         if not self._closed:

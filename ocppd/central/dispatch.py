@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
+import msgspec
 from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ocppd.central.handler_names import REQUEST_SUFFIX
+from ocppd.central.handler_names import REQUEST_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers, Charger
 from ocppd.central.recorder import Peer, Recorded, Recorder
 from ocppd.central.registration import may_receive
-from ocppd.clock import Clock, now_ms
+from ocppd.clock import Clock, DelayedCall, now_ms
 from ocppd.errors import ErrorCode, StorageUnavailable, Violation
 from ocppd.ocppj.frames import Call, call_error_frame, call_result_frame, shown_action
 from ocppd.v16 import core
 from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.codec import decode, encode, verify
 from ocppd.v16.timestamps import format_timestamp
-from ocppd.v16.types import DataTransferStatus, IdTagInfo, Message
+from ocppd.v16.types import DataTransferStatus, IdTagInfo, Message, RegistrationStatus
 
 log = Logger()
 
@@ -44,11 +45,17 @@ class Caller(Peer, Charger, Protocol):
     """The connection a CALL came by."""
 
     strict: bool
+    registration: RegistrationStatus | None
     asked_for: set[str]
+
+    def is_news(self, what: str) -> bool:
+        """Whether the log has not had this of the charger's connection yet."""
 
 
 #: Hears of messages that are not journaled: (charger, time of receipt, call, answer frame).
 Observer = Callable[[str, int, Call, bytes], None]
+#: Hears of verdicts on boots: (charger, sequence of the boot, verdict).
+Registrar = Callable[[str, int, RegistrationStatus], None]
 
 
 class Dispatch:
@@ -61,16 +68,18 @@ class Dispatch:
         authorize: Callable[[str], IdTagInfo],
         clock: Clock,
         observe: Observer,
+        registered: Registrar,
     ) -> None:
         self._recorder = recorder
         self._authorize = authorize
         self._clock = clock
         self._observe = observe
+        self._registered = registered
         #: Handlers that a user wrote; where ours would only give back the answer nothing is called.
         self._handlers: dict[str, Callable[[Charger, Any, Any], Any]] = {}
         for action in ACTIONS.values():
             name = f"{action.name}{REQUEST_SUFFIX}"
-            if action.from_charger and getattr(type(handlers), name) is not getattr(CentralSystemHandlers, name):
+            if action.from_charger and is_overridden(handlers, name):
                 self._handlers[action.name] = getattr(handlers, name)
         self._unrecorded: dict[str, Callable[[Any, int], Message]] = {
             "Heartbeat": self._heartbeat,
@@ -87,7 +96,8 @@ class Dispatch:
         except Violation as violation:
             return self._refuse(caller, call, violation, received_ms)
         if repairs:
-            log.info(
+            note = log.info if caller.is_news(f"read {action.name}") else log.debug
+            note(
                 "{charger}: {action} was read kindly: {repairs}",
                 charger=caller.name, action=call.action, repairs=", ".join(sorted({repair.rule for repair in repairs})),
             )  # fmt: skip
@@ -113,7 +123,8 @@ class Dispatch:
     def _refuse(self, caller: Caller, call: Call, violation: Violation, received_ms: int) -> bytes | Deferred[bytes]:
         """Answer CALLERROR; what should have been recorded is at least journaled (G-12)."""
         frame = _error(call, violation)
-        log.info(
+        note = log.info if caller.is_news(f"{violation.code} to {call.action}") else log.debug
+        note(
             "{charger}: {action} answered {code}: {reason}",
             charger=caller.name, action=shown_action(call.action), code=str(violation.code), reason=str(violation),
         )  # fmt: skip
@@ -155,24 +166,24 @@ class Dispatch:
 
     def _answer_recorded(self, recorded: Recorded, caller: Caller, call: Call, request: Message) -> bytes | Deferred[bytes]:
         if call.action not in self._handlers:
-            return self._given(recorded.answer, caller, call)
+            return self._given(recorded.answer, recorded, caller, call)
         handled: Deferred[Any] = self._handle(caller, call, request, recorded.answer, RECORDED_DEADLINE_S)
         handled.addErrback(self._late_handler, recorded, caller, call)
         handled.addCallback(self._amend, recorded, caller, call)
         return handled.addErrback(self._recorded_handler_failed, recorded, caller, call)
 
-    def _given(self, answer: Message, caller: Caller, call: Call) -> bytes:
+    def _given(self, answer: Message, recorded: Recorded, caller: Caller, call: Call) -> bytes:
         """The frame of an answer that is on disk, after which what it says holds."""
         if isinstance(answer, core.BootNotificationConfirmation):
-            caller.registration = answer.status
+            self._registered(caller.name, recorded.sequence, answer.status)
             log.info("{charger}: booted, {status}", charger=caller.name, status=str(answer.status))
         return call_result_frame(call.wire_id, encode(answer))
 
     def _amend(self, answer: Message, recorded: Recorded, caller: Caller, call: Call) -> bytes | Deferred[bytes]:
-        if answer == recorded.answer:
-            return self._given(answer, caller, call)
+        if answer == recorded.answer and recorded.settled:
+            return self._given(answer, recorded, caller, call)
         frame = call_result_frame(call.wire_id, encode(answer)).decode()
-        return recorded.amend(answer, frame).addCallback(lambda _: self._given(answer, caller, call))
+        return recorded.amend(answer, frame).addCallback(lambda _: self._given(answer, recorded, caller, call))
 
     def _recorded_handler_failed(self, failure: Failure, recorded: Recorded, caller: Caller, call: Call) -> Deferred[bytes]:
         frame = self._handler_failed(failure, caller, call)
@@ -204,15 +215,14 @@ class Dispatch:
 
     def _handle(self, caller: Caller, call: Call, request: Message, answer: Message, deadline_s: float) -> Deferred[Message]:
         """What the handler answers: a valid confirmation of the right type, or a failure."""
-        handled = as_deferred(self._handlers[call.action], caller, request, answer)
-        handled.addTimeout(deadline_s, cast(Any, self._clock), onTimeoutCancel=_pass_deadline)
+        handled = in_time(as_deferred(self._handlers[call.action], caller, request, answer), deadline_s, self._clock)
 
         def checked(other: Any) -> Message:
             if other is None:
                 return answer
             if type(other) is not type(answer):
                 raise TypeError(f"{call.action}{REQUEST_SUFFIX} returned {type(other).__name__}, not {type(answer).__name__}")
-            return verify(other)
+            return verify(_with_interval(other, answer))
 
         return handled.addCallback(checked)
 
@@ -240,14 +250,44 @@ def as_deferred(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
     return done
 
 
+def in_time(handled: Deferred[Any], deadline_s: float, clock: Clock) -> Deferred[Any]:
+    """What a handler gives, or DeadlinePassed after `deadline_s` seconds, whatever the handler makes of being cancelled."""
+    given: Deferred[Any] = Deferred()
+    timer: DelayedCall | None = None
+
+    def done(result: Any) -> None:
+        if given.called:  # nobody waits for it any more
+            return
+        if timer is not None:
+            timer.cancel()
+        given.callback(result)
+
+    def passed() -> None:
+        given.errback(Failure(DeadlinePassed()))
+        handled.cancel()
+
+    handled.addBoth(done)
+    if not given.called:
+        timer = clock.callLater(deadline_s, passed)
+    return given
+
+
+def _with_interval(other: Message, ours: Message) -> Message:
+    """A handler's confirmation; an accepted charger is never told an interval of nothing (B-1)."""
+    if (
+        isinstance(other, core.BootNotificationConfirmation)
+        and isinstance(ours, core.BootNotificationConfirmation)
+        and other.status is RegistrationStatus.ACCEPTED
+        and other.interval < 1
+    ):
+        return msgspec.structs.replace(other, interval=ours.interval)
+    return other
+
+
 def _failed(failure: Failure) -> Deferred[Any]:
     failed: Deferred[Any] = Deferred()
     failed.errback(failure)
     return failed
-
-
-def _pass_deadline(_: Any, deadline_s: float) -> None:
-    raise DeadlinePassed(f"no answer within {deadline_s:g} s")
 
 
 def _error(call: Call, violation: Violation) -> bytes:

@@ -32,6 +32,11 @@ def called_names() -> frozenset[str]:
     return frozenset(requests | responses | {ERROR_HANDLER})
 
 
+def is_overridden(handlers: CentralSystemHandlers, name: str) -> bool:
+    """Whether a user wrote this handler. Ours need not be called: they give back what they are given."""
+    return getattr(type(handlers), name) is not getattr(CentralSystemHandlers, name)
+
+
 def check_names(handlers: type[CentralSystemHandlers]) -> tuple[UncalledHandler, ...]:
     """The handlers that will never be called. Raises StartFailed with "did you mean" for a name of no action."""
     called = called_names()

@@ -30,6 +30,8 @@ log = Logger()
 
 #: S-5: unanswered calls in a row, with nothing heard meanwhile, after which the link is probed.
 TIMEOUTS_BEFORE_PROBE: Final = 3
+#: No status of OCPP 1.6 is longer.
+STATUS_LENGTH: Final = 50
 
 
 class Line(Protocol):
@@ -61,12 +63,14 @@ class Outbox:
         storage: MessageRecords,
         clock: Clock,
         ended: Callable[[PendingCall, Ended], None],
+        requeue: Callable[[PendingCall], None],
     ) -> None:
         self._line = line
         self._session = session
         self._storage = storage
         self._clock = clock
         self._ended = ended
+        self._requeue = requeue
         self._queue: deque[PendingCall] = deque()
         #: The call that has the slot: being committed, held back, or written and unanswered.
         self._current: PendingCall | None = None
@@ -75,6 +79,8 @@ class Outbox:
         self._overdue: dict[str, PendingCall] = {}
         self._timer: DelayedCall | None = None
         self._timeouts = 0
+        #: Storage refused a call during this `pump`.
+        self._stalled = False
         self._closed = False
 
     def __len__(self) -> int:
@@ -124,7 +130,8 @@ class Outbox:
 
     def pump(self) -> None:
         """Send what may be sent now."""
-        while self._queue and self._current is None and not self._line.holds_calls and not self._closed:
+        self._stalled = False
+        while self._queue and self._current is None and not (self._line.holds_calls or self._closed or self._stalled):
             call = self._queue[0]
             at_ms = now_ms(self._clock)
             if call.expires_ms <= at_ms:
@@ -171,6 +178,7 @@ class Outbox:
     def _not_committed(self, failure: Failure, call: PendingCall) -> None:
         """Storage is down: the call stays first in the queue until the next `pump`."""
         failure.trap(StorageUnavailable)
+        self._stalled = True
         if self._current is call:
             self._queue.appendleft(call)
             self._session.release(call.message_id)
@@ -223,7 +231,7 @@ class Outbox:
         if current is not None and current.written:
             self._ended(current, current.lost(at_ms))
         elif current is not None and current.queues:
-            self._storage.call_requeued(current.message_id).addErrback(_log_unrecorded, current)
+            self._requeue(current)
             kept.append(current)
         elif current is not None:
             self._ended(current, current.disconnected(at_ms))
@@ -251,14 +259,15 @@ def conclude(call: PendingCall, result: CallResult | CallError, at_ms: int) -> E
     try:
         confirmation, _ = decode(ACTIONS[call.action].confirmation, result.payload, strict=False)
     except Violation as violation:
-        return call.misanswered(str(violation), answer, at_ms)
+        return call.misanswered(str(violation), answer, _status_of(result.payload), at_ms)
     return call.confirmed(confirmation, answer, at_ms)
 
 
-def _log_unrecorded(failure: Failure, call: PendingCall) -> None:
-    log.failure(
-        "{charger}: message {message_id} could not be put back into the queue",
-        failure,
-        charger=call.charger,
-        message_id=call.message_id,
-    )
+def _status_of(payload: bytes) -> str | None:
+    """The status in an answer that is wrong otherwise (E-4)."""
+    try:
+        value = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    status = value.get("status") if isinstance(value, dict) else None
+    return status if isinstance(status, str) and len(status) <= STATUS_LENGTH else None

@@ -35,7 +35,6 @@ class Peer(Protocol):
     name: str
     generation: int
     settings: ChargerSettings
-    registration: RegistrationStatus | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,8 @@ class Recorded:
     sequence: int
     #: Records another answer: (confirmation, frame) → Deferred.
     amend: Callable[[Any, str], Deferred[None]]
-    #: Takes the effect back, where there is one that must not stay when the message is answered CALLERROR after all.
-    undo: Callable[[str], Deferred[None]] | None = None
+    #: Whether what the answer says holds already; else `amend` makes it so, whatever the answer is in the end.
+    settled: bool = True
 
 
 Method = Callable[[Peer, Call, Any, int], Deferred[Recorded]]
@@ -56,8 +55,10 @@ Method = Callable[[Peer, Call, Any, int], Deferred[Recorded]]
 class Recorder:
     """Turns durable messages into use cases of the storage. `authorize` gives the verdict on an id tag now."""
 
-    def __init__(self, storage: Storage, authorize: Callable[[str], IdTagInfo]) -> None:
+    def __init__(self, storage: Storage, authorize: Callable[[str], IdTagInfo], *, boots_settle: bool = True) -> None:
+        """`boots_settle`: our verdict on a boot holds at once. Where a user's handler has a say, only its verdict does."""
         self._storage = storage
+        self._boots_settle = boots_settle
         self._authorize = authorize
         #: The durable actions: transaction frames, boots, statuses, security frames (API.md, `/messages`).
         self.methods: dict[str, Method] = {
@@ -84,14 +85,10 @@ class Recorder:
 
     def failed(self, recorded: Recorded, frame: bytes) -> Deferred[None]:
         """Record that a recorded message was answered CALLERROR after all, because a user's handler failed."""
-        if recorded.undo is not None:
-            # Before the answer, in the same commit or an earlier one; where it fails the other one fails, and is heard.
-            recorded.undo(frame.decode()).addErrback(lambda _: None)
         return self._storage.answer_amended(recorded.sequence, frame.decode(), failed=True)
 
     def _boot(self, peer: Peer, call: Call, request: core.BootNotificationRequest, now_ms: int) -> Deferred[Recorded]:
         interval_s = peer.settings.heartbeat_interval_s
-        before = peer.registration or RegistrationStatus.REJECTED
         answer = core.BootNotificationConfirmation(
             status=RegistrationStatus.ACCEPTED, current_time=format_timestamp(now_ms), interval=interval_s
         )
@@ -105,7 +102,7 @@ class Recorder:
             imsi=_optional(request.imsi),
             meter_type=_optional(request.meter_type),
             meter_serial_number=_optional(request.meter_serial_number),
-            registration=answer.status,
+            registration=answer.status if self._boots_settle else None,
             interval_s=interval_s,
         )
 
@@ -113,10 +110,7 @@ class Recorder:
             def amend(other: core.BootNotificationConfirmation, frame: str) -> Deferred[None]:
                 return self._storage.registration_amended(sequence, frame, other.status, other.interval)
 
-            def undo(frame: str) -> Deferred[None]:
-                return self._storage.registration_amended(sequence, frame, before, interval_s)
-
-            return Recorded(answer, sequence, amend, undo)
+            return Recorded(answer, sequence, amend, self._boots_settle)
 
         return self._storage.charger_booted(_inbound(peer, call, _frame(call, answer), now_ms), boot).addCallback(recorded)
 

@@ -16,7 +16,7 @@ from ocppd.central.chargers import Chargers
 from ocppd.central.commands import Commands, Hooks
 from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
-from ocppd.central.handler_names import ERROR_HANDLER, RESPONSE_SUFFIX
+from ocppd.central.handler_names import ERROR_HANDLER, REQUEST_SUFFIX, RESPONSE_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.queries import Queries
 from ocppd.central.recorder import Recorder
@@ -26,7 +26,7 @@ from ocppd.errors import CallErrorReceived
 from ocppd.ocppj.frames import Call
 from ocppd.storage.api import Storage
 from ocppd.storage.records import ConnectedCharger
-from ocppd.v16.types import IdTagInfo, Message
+from ocppd.v16.types import IdTagInfo, Message, RegistrationStatus
 
 log = Logger()
 
@@ -49,14 +49,33 @@ class CentralSystem:
         self.chargers = Chargers(configuration, clock)
         self.commands = Commands(storage, self.chargers, clock, Hooks(self._answered, self._refused))
         self.queries = Queries(self.chargers, storage)
-        dispatch = Dispatch(Recorder(storage, self._authorize), handlers, self._authorize, clock, self._observe)
-        self._wiring = Wiring(clock, storage, dispatch, self.commands.ended, self.commands.answered_late, self._submit)
+        boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
+        recorder = Recorder(storage, self._authorize, boots_settle=boots_settle)
+        dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered)
+        self._wiring = Wiring(
+            clock=clock,
+            storage=storage,
+            dispatch=dispatch,
+            ended=self.commands.ended,
+            requeue=self.commands.requeue,
+            answered_late=self.commands.answered_late,
+            submit=self._submit,
+        )
 
     # Connections
 
     def connecting(self, name: str, remote_ip: str) -> Deferred[ConnectedCharger]:
         """A charger has passed the checks of its handshake: issue its generation. Fails with StorageUnavailable."""
         return self._storage.charger_connected(name, remote_ip, now_ms(self._clock))
+
+    def _registered(self, name: str, sequence: int, verdict: RegistrationStatus) -> None:
+        """A boot was decided: it holds for the charger, on whatever connection it is now.
+
+        A connection that is still being looked up reads it from storage, or is there before this verdict is.
+        """
+        connection = self.chargers.connection(name)
+        if connection is not None:
+            connection.registered(sequence, verdict)
 
     def connected(self, settings: ChargerSettings, link: Link, known: ConnectedCharger) -> Connection:
         """The handshake is complete: this is the charger's connection now, and what waits for it goes out."""
@@ -82,7 +101,7 @@ class CentralSystem:
 
     def _answered(self, charger: str, action: str, request: Message, confirmation: Message) -> Deferred[Any] | None:
         name = f"{action}{RESPONSE_SUFFIX}"
-        if getattr(type(self._handlers), name) is getattr(CentralSystemHandlers, name):
+        if not is_overridden(self._handlers, name):
             return None
         return as_deferred(getattr(self._handlers, name), self._at_hand(charger), request, confirmation)
 

@@ -197,5 +197,3 @@ def _plain(key: str, value: Any) -> str | int | float | bool | None:
 
 def _harmless(text: str) -> str:
     return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text).replace("\n", "\n\t")
-
-

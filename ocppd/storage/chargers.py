@@ -61,11 +61,17 @@ _BOOT = (
     "meter_type",
     "meter_serial_number",
 )
-_REGISTRATION = ("registration", "registered_ms", "interval_s", "boot_sequence")
+_VERDICT = ("registration", "registered_ms", "interval_s")
 _BOOTED = Statement.upsert(
     chargers,
-    lambda insert: values_of(insert, "name", "generation", "last_seen_ms", *_REGISTRATION, *_BOOT).on_conflict_do_update(
-        index_elements=[chargers.c.name], set_={name: insert.excluded[name] for name in (*_REGISTRATION, *_BOOT)}
+    lambda insert: values_of(
+        insert, "name", "generation", "last_seen_ms", "boot_sequence", *_VERDICT, *_BOOT
+    ).on_conflict_do_update(
+        index_elements=[chargers.c.name],
+        set_={
+            **{name: func.coalesce(insert.excluded[name], chargers.c[name]) for name in _VERDICT},
+            **{name: insert.excluded[name] for name in ("boot_sequence", *_BOOT)},
+        },
     ),
 )
 _AMENDED = Statement(
@@ -74,7 +80,11 @@ _AMENDED = Statement(
         chargers.c.name == select(messages.c.charger).where(messages.c.sequence == bindparam("the_sequence")).scalar_subquery(),
         chargers.c.boot_sequence == bindparam("the_sequence"),
     )
-    .values(registration=bindparam("new_registration"), interval_s=bindparam("new_interval_s"))
+    .values(
+        registration=bindparam("new_registration"),
+        registered_ms=select(messages.c.created_ms).where(messages.c.sequence == bindparam("the_sequence")).scalar_subquery(),
+        interval_s=bindparam("new_interval_s"),
+    )
 )
 
 _STATUS = ("status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp_ms", "received_ms")
@@ -112,9 +122,9 @@ def booted(unit: Unit, message: Inbound, boot: Boot) -> int:
             "name": message.charger,
             "generation": message.generation,
             "last_seen_ms": message.received_ms,
-            "registration": boot.registration.value,
-            "registered_ms": message.received_ms,
-            "interval_s": boot.interval_s,
+            "registration": None if boot.registration is None else boot.registration.value,
+            "registered_ms": None if boot.registration is None else message.received_ms,
+            "interval_s": None if boot.registration is None else boot.interval_s,
             "boot_sequence": sequence,
             **{name: getattr(boot, name) for name in _BOOT},
         },

@@ -113,7 +113,8 @@ class Boot:
     imsi: str | None
     meter_type: str | None
     meter_serial_number: str | None
-    registration: RegistrationStatus
+    #: None where the verdict is still to come: what is stored stays until then.
+    registration: RegistrationStatus | None
     interval_s: int
 
 

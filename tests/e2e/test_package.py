@@ -56,9 +56,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def twistd(python: Path, directory: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run `twistd` of the fresh environment until it ends."""
     command = [str(python), *TWISTD, *arguments]
-    return subprocess.run(
-        command, cwd=directory, env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run(command, cwd=directory, env=environment(), capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_wheel_holds_all_and_nothing_else(wheel: Path) -> None:
@@ -66,9 +64,7 @@ def test_wheel_holds_all_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     package = {
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "ocppd").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        str(path.relative_to(ROOT)) for path in (ROOT / "ocppd").rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
     assert names == package | {"twisted/plugins/ocppd_plugin.py"}
 

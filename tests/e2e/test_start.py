@@ -64,7 +64,8 @@ FAILING_STARTS = (
     FailingStart("no configuration", "there is no such file", prepare=without_configuration),
     FailingStart("not JSON", "is not JSON: line 2, column 1", prepare=configuration('{"Chargers": [\n')),
     FailingStart(
-        "misspelt key", "Chargers[0].HeartbeatIntervall: there is no such key; did you mean HeartBeatInterval?",
+        "misspelt key",
+        "Chargers[0].HeartbeatIntervall: there is no such key; did you mean HeartBeatInterval?",
         prepare=configuration('{"Chargers": [{"Name": "A", "HeartbeatIntervall": 10}]}'),
     ),
     FailingStart("port taken", TAKEN_PORT, ("--port", TAKEN_PORT)),

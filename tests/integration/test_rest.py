@@ -608,7 +608,7 @@ async def test_storage_fails_while_waiting(logged_errors: LoggedErrors) -> None:
         accepted = await within(answer)
         assert (accepted.status, accepted.json["messageId"]) == (202, call[1])
         link.tell(json.dumps([3, call[1], {"status": "Accepted"}]))
-        assert len(logged_errors.flush(StorageUnavailable)) == 1
+        assert not logged_errors.flush(StorageUnavailable)
     finally:
         await served.stop()
 

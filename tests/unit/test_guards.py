@@ -8,7 +8,7 @@ import pytest
 
 CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
 
-BAD = '''
+BAD = """
 import pytest_twisted
 from twisted.internet import defer, reactor
 from twisted.logger import Logger
@@ -34,9 +34,9 @@ class Case(SynchronousTestCase):
 
     def test_logs_an_error(self):
         Logger().failure("it broke", Failure(ValueError()))
-'''.replace("from twisted.trial", "from twisted.python.failure import Failure\nfrom twisted.trial")
+""".replace("from twisted.trial", "from twisted.python.failure import Failure\nfrom twisted.trial")
 
-GOOD = '''
+GOOD = """
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -57,7 +57,7 @@ class Case(SynchronousTestCase):
     def test_expects_its_error(self):
         Logger().failure("it broke", Failure(ValueError()))
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
-'''
+"""
 
 
 def outcomes(pytester: pytest.Pytester, source: str) -> dict[str, int]:

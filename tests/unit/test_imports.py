@@ -147,7 +147,5 @@ class ReactorTests(SynchronousTestCase):
             "ocppd.tap.Options()\n"
             "print('twisted.internet.reactor' in sys.modules)\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual((done.stdout, done.stderr), ("False\n", ""))

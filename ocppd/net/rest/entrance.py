@@ -20,6 +20,7 @@ from ocppd.net.rest.problems import (
     BodyTooLarge,
     NoSuchPath,
     RequestError,
+    Stopping,
     Unauthorized,
     UnknownMethod,
     UpgradeRequired,
@@ -55,6 +56,7 @@ class Entrance(Resource):
         self._checks: tuple[Callable[[Any], None], ...] = (
             self._charger_path,
             self._caller,
+            self._stopping,
             _method,
             _path,
             _body,
@@ -78,6 +80,11 @@ class Entrance(Resource):
         ours = path_class(request.path) is not PathClass.API or request.path.startswith(API_PATH)
         if not ours and is_charger_path(request.path.decode("latin-1"), self._api.charger_paths):
             raise UpgradeRequired
+
+    def _stopping(self, request: Any) -> None:
+        """A command that is accepted now would be lost with its charger's connection; /readyz says not ready by itself."""
+        if not self._api.ready() and path_class(request.path) is not PathClass.HEALTH:
+            raise Stopping
 
     def _caller(self, request: Any) -> None:
         reason = refusal(self._api.access, caller_of(request))

@@ -115,6 +115,13 @@ class UnknownAction(RequestError):
         self.actions = tuple(actions)
 
 
+class Stopping(RequestError):
+    """The daemon stops, and takes no more requests on connections that are kept alive."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down")
+
+
 class NoConnector(NotFound):
     """The charger has told nothing of such a connector."""
 
@@ -187,6 +194,7 @@ KINDS: Final[Mapping[type[OcppdError], Kind]] = {
     UnknownMethod: Kind(501, "unknown-method", "The server does not know this method"),
     CallErrorReceived: Kind(502, "call-error", "The charger answered CALLERROR"),
     InvalidResponse: Kind(502, "invalid-response", "The charger's answer breaks the OCPP definition"),
+    Stopping: Kind(503, "stopping", "The server is shutting down"),
     StorageUnavailable: Kind(503, "storage-unavailable", "The records cannot be reached"),
     CallTimeout: Kind(504, "timeout", "The charger did not answer in time"),
     OutcomeUnknown: Kind(504, "outcome-unknown", "The connection was lost before the charger answered"),

@@ -112,8 +112,14 @@ class JsonTests(SynchronousTestCase):
         """An event of twisted.python.log has its text as message and no member of its own."""
         found = self.parse(
             {
-                "log_level": LogLevel.info, "log_time": MOMENT, "log_format": "{log_text}", "log_text": "old",
-                "message": ("old",), "isError": 0, "system": "-", "time": MOMENT,
+                "log_level": LogLevel.info,
+                "log_time": MOMENT,
+                "log_format": "{log_text}",
+                "log_text": "old",
+                "message": ("old",),
+                "isError": 0,
+                "system": "-",
+                "time": MOMENT,
             }
         )
         self.assertEqual((found["message"], found["namespace"], len(found)), ("old", "-", 4))

@@ -25,7 +25,6 @@ from ocppd.ocppj.session import (
     Stray,
 )
 
-
 ANSWER = b'[3,"1",{}]'
 
 
