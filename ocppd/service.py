@@ -138,7 +138,7 @@ class OcppdService(Service):
             log.error("the configuration stays as it was: {reason}", reason=str(error))
             return
         self.central.chargers.reconfigure(configuration)
-        log.info("configuration reloaded: {count} chargers", count=len(configuration.chargers))
+        log.info("configuration reloaded, chargers: {count}", count=len(configuration.chargers))
 
     def _expire(self) -> None:
         if self.central is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final, Protocol
 
 import msgspec
@@ -249,11 +250,11 @@ def conclude(call: PendingCall, result: CallResult | CallError, at_ms: int) -> E
     if changes_secret(call.request):  # whatever the charger says may repeat it
         result = without_texts(result)
     if isinstance(result, CallError):
-        frame = b"[4,%b,%b,%b,%b]" % (
-            wire_id,
-            *(msgspec.json.encode(part) for part in (result.code, result.description, result.details)),
-        )
-        return call.refused(result, frame.decode("utf-8", "replace"), at_ms)
+        parts = (result.code, result.description, result.details)
+        frame = b"[4,%b,%b,%b,%b]" % (wire_id, *(msgspec.json.encode(part) for part in parts))
+        answer = redact_answer(call.action, frame.decode("utf-8", "replace"))
+        _, _, code, description, details = msgspec.json.decode(answer)
+        return call.refused(replace(result, code=code, description=description, details=details), answer, at_ms)
     frame = call_result_frame(wire_id, result.payload)
     answer = redact_answer(call.action, frame.decode("utf-8", "replace"))
     try:

@@ -1,7 +1,4 @@
-"""ocppd as pip installs it, with all its dependencies, in an environment of its own. The slowest of all tests.
-
-`test_package.py` looks at the same wheel without a registry.
-"""
+"""ocppd as pip installs it, with all its dependencies, in an environment of its own. The slowest of all tests."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.daemon import CONFIGURATION, PATIENCE_S, free_port, wait_for_end, write_configuration
+from support.daemon import CONFIGURATION, PATIENCE_S, ROOT, free_port, wait_for_end, write_configuration
 from support.installing import copied_tree, pip
 from support.programs import Daemon, Program, bare_environment, request
 
@@ -59,16 +56,18 @@ def run(directory: Path, *command: str | Path) -> str:
 
 
 def test_wheel(wheel: Path) -> None:
-    """The wheel has the package with its migrations and templates, and the plugin; no tests, and no package of others."""
+    """The wheel has every module and data file of the package, the plugin, the license, and nothing else."""
     with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-    dist_info = wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info/"
-    strangers = [name for name in names if not name.startswith(("ocppd/", dist_info))]
-    assert strangers == ["twisted/plugins/ocppd_plugin.py"]
-    assert {"ocppd/py.typed", "ocppd/storage/migrations/script.py.mako", "ocppd/storage/migrations/env.py"} <= set(names)
-    assert any(name.startswith("ocppd/storage/migrations/versions/v0001") for name in names)
-    assert any(name.endswith("/LICENSE") for name in names)
-    assert not [name for name in names if "test" in name or name.endswith((".pyc", ".cache", ".sqlite"))]
+        names = set(archive.namelist())
+    about = {name for name in names if name.startswith(wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info/")}
+    files = {path for path in (ROOT / "ocppd").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert names - about == {str(path.relative_to(ROOT)) for path in files} | {"twisted/plugins/ocppd_plugin.py"}
+    assert any(name.endswith("/LICENSE") for name in about)
+
+
+def test_version(binaries: Path, tmp_path: Path) -> None:
+    """`twistd ocppd --version` tells the version of the installed package."""
+    assert run(tmp_path, binaries / "twistd", "ocppd", "--version") == "ocppd 0.1.0\n"
 
 
 def test_requirements(binaries: Path, tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ from support.wire import (
     message,
     nothing_committed,
     offline,
+    pragma,
     raw_session,
+    refuse_writes,
     storage_of,
     transactions,
     use,
@@ -483,20 +485,6 @@ async def test_secrets_in_configuration_answers(start: Any) -> None:
 
 
 # Storage that fails
-
-
-def refuse_writes(daemon: Running, refuse: bool) -> None:
-    """Make SQLite refuse every write of the daemon's one writing connection, or let it write again."""
-    pragma(daemon, f"query_only={'ON' if refuse else 'OFF'}")
-
-
-def pragma(daemon: Running, text: str) -> None:
-    """Set a PRAGMA of the daemon's one writing connection."""
-    connection = storage_of(daemon)._database.writing.raw_connection()  # type: ignore[attr-defined]
-    try:
-        connection.driver_connection.execute(f"PRAGMA {text}")
-    finally:
-        connection.close()
 
 
 @ensure

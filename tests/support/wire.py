@@ -94,6 +94,20 @@ def nothing_committed(daemon: Running) -> Iterator[None]:
             other.execute("ROLLBACK")
 
 
+def refuse_writes(daemon: Running, refuse: bool) -> None:
+    """Make SQLite refuse every write of the daemon's one writing connection, or let it write again."""
+    pragma(daemon, f"query_only={'ON' if refuse else 'OFF'}")
+
+
+def pragma(daemon: Running, text: str) -> None:
+    """Set a PRAGMA of the daemon's one writing connection."""
+    connection = storage_of(daemon)._database.writing.raw_connection()  # type: ignore[attr-defined]
+    try:
+        connection.driver_connection.execute(f"PRAGMA {text}")
+    finally:
+        connection.close()
+
+
 # Raw frames
 
 
