@@ -7,7 +7,7 @@ are the link's business, the meaning above is dispatch's.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -71,6 +71,15 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class AfterAnswer:
+    """An answer has been written: what had to wait for it may happen."""
+
+
+Happening = Event | AfterAnswer
+AFTER_ANSWER: Final = AfterAnswer()
+
+
+@dataclass(frozen=True, slots=True)
 class Wiring:
     """What a connection calls: everything that is not its own."""
 
@@ -109,7 +118,7 @@ class Connection:
         self.outbox = Outbox(self, self._session, wiring.storage, wiring.clock, wiring.ended, wiring.requeue)
         self._follow_ups: list[Message] = []
         self._close_after: tuple[int, str] | None = None
-        self._todo: deque[Event] = deque()
+        self._todo: deque[Happening] = deque()
         self._applying = False
         self._news: set[str] = set()
         self._closed = False
@@ -178,21 +187,19 @@ class Connection:
 
     # What happens
 
-    def _apply(self, events: list[Event]) -> None:
+    def _apply(self, events: Sequence[Happening]) -> None:
         self._todo.extend(events)
         if self._applying:  # an answer that was there at once: the loop below goes on with it, not deeper
             return
         self._applying = True
-        try:
-            while self._todo and not self._closed:
-                event = self._todo.popleft()
-                if isinstance(event, CallReceived):
-                    self._run(event.call)
-                else:
-                    self._apply_one(event)
-        finally:
-            self._applying = False
-            self._todo.clear()
+        while self._todo and not self._closed:
+            event = self._todo.popleft()
+            try:
+                self._apply_one(event)
+            except Exception:  # the boundary: what comes behind it is not lost with it
+                log.failure("{charger}: {event} could not be applied", charger=self.name, event=type(event).__name__)
+        self._applying = False
+        self._todo.clear()
 
     def _run(self, call: Call) -> None:
         """Have a call answered. A bug in dispatch costs this call alone: the session goes on with its answer only."""
@@ -211,10 +218,14 @@ class Connection:
         self._log_bug(failure, call.action)
         return call_error_frame(call.wire_id, ErrorCode.INTERNAL_ERROR, "the message could not be processed")
 
-    def _apply_one(self, event: Event) -> None:
+    def _apply_one(self, event: Happening) -> None:
         match event:
+            case CallReceived(call):
+                self._run(call)
             case Send(frame):
                 self.link.send(frame)
+            case AfterAnswer():
+                self._after_answer()
             case Answered(result, late=False):
                 self.outbox.answered(result)
             case Answered(result):
@@ -238,15 +249,16 @@ class Connection:
         if not self._closed:
             self._apply(self._answered(call, frame))
 
-    def _answered(self, call: Call, frame: bytes) -> list[Event]:
-        """Write the answer, do what had to wait for it (S-3), and give what comes next."""
-        self._apply_one(Send(frame))
-        _, *further = self._session.answered(call, frame, self._clock.seconds())
+    def _answered(self, call: Call, frame: bytes) -> list[Happening]:
+        """What the session makes of an answer: the frame, then what had to wait for it (S-3), then what comes next."""
+        send, *further = self._session.answered(call, frame, self._clock.seconds())
+        return [send, AFTER_ANSWER, *further]
+
+    def _after_answer(self) -> None:
         if self._follow_ups or self._close_after is not None:
             self._run_follow_ups()
         self.outbox.write_held()
         self.outbox.pump()
-        return further
 
     def _run_follow_ups(self) -> None:
         requests, self._follow_ups = self._follow_ups, []
