@@ -9,60 +9,38 @@
     await charger.stop_transaction(transaction)
     await charger.shutdown()
 
-It composes the parts: `wire` calls, `life` keeps it connected, `charging` starts and stops, `metering` samples,
-`commands` answers.
+It is the top: `state` has what it is and how it calls, `life` keeps it connected, `charging` starts and stops,
+`metering` samples, `jobs` takes its time, `commands` answers. None of them knows it.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from ocppd.errors import OcppdError
-from ocppd.simulator.authorization import Cache, LocalList
-from ocppd.simulator.certificates import Certificates
+from ocppd.ocppj.frames import Call
 from ocppd.simulator.charging import Charging
 from ocppd.simulator.commands import Commands
-from ocppd.simulator.configuration_keys import MAX_CERTIFICATES, MAX_LOCAL_LIST, Configuration, standard_keys
-from ocppd.simulator.connection import Address, Closed, Link, Opener, open_link
-from ocppd.simulator.connectors import Connector, Statuses
+from ocppd.simulator.connection import Closed, Opener, open_link
 from ocppd.simulator.effects import EFFECTS
-from ocppd.simulator.failures import LinkFailed, Offline
 from ocppd.simulator.jobs import Jobs
 from ocppd.simulator.life import Life
+from ocppd.simulator.machine import Machine
 from ocppd.simulator.metering import Metering, meter_values_request
-from ocppd.simulator.options import Counts, Options
-from ocppd.simulator.profiles import Profiles
-from ocppd.simulator.reservations import Reservation, Reservations
-from ocppd.simulator.samples import Meter
-from ocppd.simulator.transactions import Transaction, TransactionQueue
-from ocppd.simulator.waiting import Background, Signal, leave_the_stack
-from ocppd.simulator.wallclock import WallClock
-from ocppd.simulator.wire import RecordedFrame, Wire
-from ocppd.v16 import codec
-from ocppd.v16.actions import ACTIONS
+from ocppd.simulator.options import Options
+from ocppd.simulator.transactions import Transaction
+from ocppd.simulator.waiting import Signal, leave_the_stack
+from ocppd.simulator.wire import RecordedFrame
 from ocppd.v16.core import BootNotificationConfirmation
-from ocppd.v16.security import SecurityEventNotificationRequest
-from ocppd.v16.types import (
-    ChargePointErrorCode,
-    ChargePointStatus,
-    Message,
-    MeterValue,
-    ReadingContext,
-    Reason,
-    RegistrationStatus,
-)
-
-_ACTION_OF = {action.request: action for action in ACTIONS.values()}
+from ocppd.v16.types import ChargePointErrorCode, ChargePointStatus, MeterValue, ReadingContext, Reason
 
 
-class Charger:
+class Charger(Machine):
     """One simulated charge point.
 
     `reactor` gives time and, unless `opener` is given, network. Automatic (the default), it boots, reports, beats,
@@ -82,78 +60,22 @@ class Charger:
         observer: Callable[[str, str], None] | None = None,
         **changes: Any,
     ) -> None:
-        self.name = name
-        self.url = url
-        self.reactor = reactor
-        self.password = password
-        self.options = options = replace(options or Options(), **changes)
-        self.automatic = options.automatic
-        self.counts = Counts()
-        self.registration: RegistrationStatus | None = None
-        self.serial_number = options.serial_number or name[-25:]
-        self.firmware_version = options.firmware_version
-        self.certificate_pem = options.certificate_pem
-        self.closed: Signal[Closed] = Signal()
-        self._observer = observer
-        self._open: Opener = opener or partial(open_link, reactor)
-        self.background = Background()
-        self.wall = WallClock(reactor)
-        self.configuration = Configuration(standard_keys(options.connectors), self._configured)
-        self._compose()
-
-    def _compose(self) -> None:
-        options, reactor = self.options, self.reactor
-        meters = [Meter(reactor, options.meter_start_wh) for _ in range(options.connectors + 1)]
-        self.connectors = {number: Connector(number, meter) for number, meter in enumerate(meters)}
-        self.commands: Commands = Commands(self)
-        self.charging: Charging = Charging(self)
-        self.wire = Wire(
+        super().__init__(
+            name,
+            url,
             reactor,
-            answer=self.commands.answer,
-            answered=self.commands.follow_up,
-            timeout_s=lambda: self.configuration.number("MessageTimeout"),
-            new_id=lambda: str(uuid.uuid4()),
-            record=options.record,
-            strict=options.strict,
+            password=password,
+            options=replace(options or Options(), **changes),
+            opener=opener or partial(open_link, reactor),
+            observer=observer,
         )
-        self.statuses = Statuses(
-            self.connectors.values(),
-            call=self.call,
-            may_report=lambda: self.serving,
-            changed=self.charging.status_changed,
-            wall=self.wall,
-            background=self.background,
-        )
-        self.queue = self._new_queue()
-        self.events = self._new_queue()
-        self.cache, self.local_list = Cache(), LocalList(MAX_LOCAL_LIST)
-        self.profiles = Profiles()
-        self.reservations = Reservations(reactor, self._reservation_ended)
-        self.certificates = Certificates(MAX_CERTIFICATES)
-        self.jobs: Jobs = Jobs(self)
-        self.metering: Metering = Metering(self)
-        self.life: Life = Life(self)
-
-    def _new_queue(self) -> TransactionQueue:
-        return TransactionQueue(
-            self.reactor,
-            self.call,
-            attempts=lambda: self.configuration.number("TransactionMessageAttempts") if self.automatic else 1,
-            retry_interval_s=lambda: self.configuration.number("TransactionMessageRetryInterval"),
-            background=self.background,
-        )
+        self.metering = Metering(self)
+        self.charging = Charging(self, self.metering)
+        self.life = Life(self, self.metering, self.charging)
+        self.jobs = Jobs(self, self.life)
+        self.commands = Commands(self)
 
     # Connection
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is an open WebSocket."""
-        return self.wire.link is not None
-
-    @property
-    def serving(self) -> bool:
-        """Whether it may send by itself: automatic, connected, accepted."""
-        return self.automatic and self.connected and self.registration is RegistrationStatus.ACCEPTED
 
     @property
     def dropped(self) -> Deferred[Closed]:
@@ -172,31 +94,6 @@ class Charger:
     def run(self) -> Deferred[None]:
         """Connect, with back-off until it works, and stay: what an automatic charger does until `disconnect()`."""
         return self.life.begin()
-
-    async def open(self) -> None:
-        """Open the WebSocket, and nothing else. Raises HandshakeRefused."""
-        link = await self._open(self._address(), self)
-        self.closed = Signal()
-        self.wire.attach(link)
-        self.counts.connected += 1
-        self.report("connected")
-        if not self.automatic:
-            self.queue.resume()
-
-    def _address(self) -> Address:
-        return Address(
-            url=self.url,
-            name=self.name,
-            password=self.password,
-            ping_interval_s=self.configuration.number("WebSocketPingInterval"),
-            authority_pem=self.options.authority_pem,
-            certificate_pem=self.certificate_pem,
-        )
-
-    def close_link(self, code: int = 1000, reason: str = "") -> None:
-        """Begin to close the connection; an automatic charger comes back."""
-        if self.wire.link is not None:
-            self.wire.link.close(code, reason)
 
     def drop(self) -> None:
         """Cut the TCP connection without a closing handshake; an automatic charger comes back."""
@@ -222,47 +119,11 @@ class Charger:
         await leave_the_stack(self.reactor)
         self.background.cancel()
 
-    def link_received(self, link: Link, data: bytes) -> None:
-        """A text message came."""
-        if link is self.wire.link:
-            self.wire.received(data)
-
-    def link_closed(self, link: Link, closed: Closed) -> None:
-        """The link is gone: calls that wait fail, the queue keeps what it has."""
-        if link is self.wire.link:
-            self.queue.pause()
-            self.events.pause()
-            self.wire.detach()
-            self.life.rest()
-            self.closed.fire(closed)
-
     # Calls
-
-    def call(self, request: Message) -> Deferred[Any]:
-        """Send `request`; the Deferred gives its typed confirmation.
-
-        Fails with Offline, LinkLost, NoAnswer, CallRefused (a CALLERROR) or `ocppd.errors.Violation` (a confirmation
-        that breaks the definition). The request itself is sent as it is, sound or not.
-        """
-        action = _ACTION_OF[type(request)]
-        answered = self.call_raw(action.name, codec.encode(request))
-        answered.addCallback(lambda payload: codec.decode(action.confirmation, payload, strict=self.options.strict)[0])
-        answered.addErrback(self._call_failed)
-        return answered
-
-    def call_raw(self, action: str, payload: bytes) -> Deferred[bytes]:
-        """Call `action` with any JSON as its payload; the Deferred gives the payload of the CALLRESULT as it came."""
-        return self.wire.call(action, payload)
 
     def send_raw(self, data: bytes) -> None:
         """Write one text message, whatever it is. Raises Offline."""
         self.wire.send_raw(data)
-
-    def _call_failed(self, failure: Failure) -> Failure:
-        if failure.check(OcppdError) is not None and failure.check(LinkFailed) is None:
-            self.counts.errors += 1
-            self.report(str(failure.value))
-        return failure
 
     @property
     def frames(self) -> list[RecordedFrame]:
@@ -355,44 +216,15 @@ class Charger:
             if isinstance(outcome, OcppdError):
                 raise outcome
 
-    # What the parts ask for
+    # What the parts must hear of
 
-    def report(self, line: str) -> None:
-        """Tell the observer what happened."""
-        if self._observer is not None:
-            self._observer(self.name, line)
-
-    def failed(self, failure: OcppdError) -> None:
-        """Something went wrong that no script waits for; refused calls are counted where they were made."""
-        if isinstance(failure, LinkFailed) and not isinstance(failure, Offline):
-            self.counts.link_failures += 1
-
-    def afterwards(self, follow_up: Callable[[], object]) -> None:
-        """Run `follow_up` once the answer that is being made is written; a charger that is not automatic never does."""
-        if self.automatic:
-            self.commands.afterwards.append(follow_up)
-
-    def security_event(self, kind: str) -> None:
-        """Tell a security event, where the charger has any; it waits for the connection (REQUIREMENTS V-11)."""
-        if self.options.security_events and self.automatic:
-            event = SecurityEventNotificationRequest(type=kind, timestamp=self.wall.timestamp())
-            self.events.put(lambda: event)
-
-    def running_transactions(self) -> list[Transaction]:
-        """The transactions that have not been stopped."""
-        return [each.transaction for each in self.connectors.values() if each.transaction is not None]
-
-    def free_connectors(self) -> int:
-        """How many connectors a transaction may begin on."""
-        return sum(each.free for each in self.connectors.values())
-
-    def _reservation_ended(self, reservation: Reservation) -> None:
-        connector = self.connectors[reservation.connector_id]
-        if connector.status is ChargePointStatus.RESERVED:
-            self.statuses.set(connector, self.charging.resting_status(connector))
+    def _answer(self, call: Call) -> Deferred[bytes | None]:
+        return self.commands.answer(call)
 
     def _configured(self, key: str) -> None:
-        """A key has a new value (section 5.3)."""
         effect = EFFECTS.get(key)
         if effect is not None:
             self.afterwards(partial(effect, self))
+
+    def _link_lost(self) -> None:
+        self.life.rest()

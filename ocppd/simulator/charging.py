@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import UNSET
 from twisted.internet.defer import DeferredList
@@ -11,20 +11,20 @@ from ocppd.errors import OcppdError
 from ocppd.simulator.authorization import verdict
 from ocppd.simulator.connectors import Connector
 from ocppd.simulator.failures import LinkFailed, NotAuthorized
+from ocppd.simulator.metering import Metering
+from ocppd.simulator.state import State
 from ocppd.simulator.transactions import Transaction
 from ocppd.simulator.waiting import Signal, pause
 from ocppd.v16.core import AuthorizeConfirmation, AuthorizeRequest, StartTransactionRequest, StopTransactionRequest
-from ocppd.v16.types import AuthorizationStatus, AvailabilityType, ChargePointStatus, ChargingProfile, IdTagInfo, Reason
-
-if TYPE_CHECKING:
-    from ocppd.simulator.charger import Charger
+from ocppd.v16.types import AuthorizationStatus, ChargePointStatus, ChargingProfile, IdTagInfo, Reason
 
 
 class Charging:
     """Starts and stops transactions on the connectors of one charger."""
 
-    def __init__(self, charger: Charger) -> None:
-        self._charger = charger
+    def __init__(self, state: State, metering: Metering) -> None:
+        self._state = state
+        self._metering = metering
 
     # Authorization
 
@@ -34,45 +34,45 @@ class Charging:
         Online: the local list and the cache where LocalPreAuthorize, else Authorize.req. Offline: list, then cache where
         LocalAuthorizeOffline, then AllowOfflineTxForUnknownId (section 3.5).
         """
-        configuration = self._charger.configuration
+        configuration = self._state.configuration
         known = self._known(id_tag)
         if configuration.enabled("LocalPreAuthorize") and known is not None and self._accepted(known):
             return known
         try:
-            confirmation: AuthorizeConfirmation = await self._charger.call(AuthorizeRequest(id_tag=id_tag))
+            confirmation: AuthorizeConfirmation = await self._state.call(AuthorizeRequest(id_tag=id_tag))
         except LinkFailed:
             return self._authorize_offline(id_tag, known)
         info = confirmation.id_tag_info
         self.learn(id_tag, info)
         if not self._accepted(info):
-            raise NotAuthorized(id_tag, verdict(info, self._charger.wall.now_ms()))
+            raise NotAuthorized(id_tag, verdict(info, self._state.wall.now_ms()))
         return info
 
     def _authorize_offline(self, id_tag: str, known: IdTagInfo | None) -> IdTagInfo:
-        configuration = self._charger.configuration
+        configuration = self._state.configuration
         if known is not None:
             if configuration.enabled("LocalAuthorizeOffline") and self._accepted(known):
                 return known
-            raise NotAuthorized(id_tag, verdict(known, self._charger.wall.now_ms()))
+            raise NotAuthorized(id_tag, verdict(known, self._state.wall.now_ms()))
         if configuration.enabled("AllowOfflineTxForUnknownId"):
             return IdTagInfo(status=AuthorizationStatus.ACCEPTED)
         raise NotAuthorized(id_tag, None)
 
     def learn(self, id_tag: str, info: IdTagInfo) -> None:
         """Take a verdict into the cache, unless the local list has the tag (section 3.5.3)."""
-        enabled = self._charger.configuration.enabled("AuthorizationCacheEnabled")
-        if enabled and self._charger.local_list.find(id_tag) is None:
-            self._charger.cache.store(id_tag, info)
+        enabled = self._state.configuration.enabled("AuthorizationCacheEnabled")
+        if enabled and self._state.local_list.find(id_tag) is None:
+            self._state.cache.store(id_tag, info)
 
     def _known(self, id_tag: str) -> IdTagInfo | None:
-        configuration = self._charger.configuration
-        listed = self._charger.local_list.find(id_tag) if configuration.enabled("LocalAuthListEnabled") else None
+        configuration = self._state.configuration
+        listed = self._state.local_list.find(id_tag) if configuration.enabled("LocalAuthListEnabled") else None
         if listed is not None or not configuration.enabled("AuthorizationCacheEnabled"):
             return listed
-        return self._charger.cache.find(id_tag)
+        return self._state.cache.find(id_tag)
 
     def _accepted(self, info: IdTagInfo) -> bool:
-        return verdict(info, self._charger.wall.now_ms()) is AuthorizationStatus.ACCEPTED
+        return verdict(info, self._state.wall.now_ms()) is AuthorizationStatus.ACCEPTED
 
     # Start
 
@@ -83,27 +83,27 @@ class Charging:
 
         Raises NotAuthorized where the tag is refused or the connector reserved for another, ValueError where it is not free.
         """
-        connector = self._charger.connectors[connector_id]
+        connector = self._state.connectors[connector_id]
         if not connector.free:
             raise ValueError(f"connector {connector_id} is {connector.status}")
         was = connector.status
         if was is not ChargePointStatus.RESERVED:
-            self._charger.statuses.set(connector, ChargePointStatus.PREPARING)
+            self._state.statuses.set(connector, ChargePointStatus.PREPARING)
         try:
             info: IdTagInfo | None = None
-            if not remote or self._charger.configuration.enabled("AuthorizeRemoteTxRequests"):
+            if not remote or self._state.configuration.enabled("AuthorizeRemoteTxRequests"):
                 info = await self.authorize(id_tag)
             parent = _parent(info or self._known(id_tag))
-            reservation_id = self._charger.reservations.use(connector_id, id_tag, parent, self._charger.free_connectors())
+            reservation_id = self._state.reservations.use(connector_id, id_tag, parent, self._state.free_connectors())
         except OcppdError:
             self.rest(connector)
             raise
         transaction = self.begin(connector, id_tag, reservation_id=reservation_id)
         transaction.parent_id_tag = parent
         if profile is not None:
-            self._charger.profiles.install(connector_id, profile, transaction)
-        self._charger.statuses.set(connector, ChargePointStatus.CHARGING)
-        self._charger.metering.begin(connector, transaction)
+            self._state.profiles.install(connector_id, profile, transaction)
+        self._state.statuses.set(connector, ChargePointStatus.CHARGING)
+        self._metering.begin(connector, transaction)
         await self.wait_for(transaction.answered)
         return transaction
 
@@ -111,12 +111,12 @@ class Charging:
         self, connector: Connector, id_tag: str, *, reservation_id: int | None = None, meter_start_wh: int | None = None
     ) -> Transaction:
         """Energy may flow from now on: queue the StartTransaction."""
-        now_ms = self._charger.wall.now_ms()
+        now_ms = self._state.wall.now_ms()
         start_wh = connector.meter.energy_wh if meter_start_wh is None else meter_start_wh
-        started = self._charger.wall.timestamp(now_ms)
+        started = self._state.wall.timestamp(now_ms)
         transaction = Transaction(connector.connector_id, id_tag, start_wh, started, now_ms, reservation_id)
         connector.transaction = transaction
-        connector.meter.power_w = self._charger.options.power_w
+        connector.meter.power_w = self._state.options.power_w
         request = StartTransactionRequest(
             connector_id=connector.connector_id,
             id_tag=id_tag,
@@ -124,30 +124,30 @@ class Charging:
             timestamp=started,
             reservation_id=UNSET if reservation_id is None else reservation_id,
         )
-        self._charger.queue.put(lambda: request, lambda outcome: self._started(connector, transaction, outcome))
+        self._state.queue.put(lambda: request, lambda outcome: self._started(connector, transaction, outcome))
         return transaction
 
     def _started(self, connector: Connector, transaction: Transaction, outcome: Any) -> None:
         if isinstance(outcome, OcppdError):
-            self._charger.failed(outcome)
+            self._state.failed(outcome)
             transaction.answered.fire(outcome)
             return
         transaction.transaction_id = outcome.transaction_id
         transaction.verdict = outcome.id_tag_info.status
         self.learn(transaction.id_tag, outcome.id_tag_info)
-        self._charger.report(f"transaction {transaction.transaction_id} started on connector {transaction.connector_id}")
-        if self._charger.automatic and transaction.running and transaction.verdict is not AuthorizationStatus.ACCEPTED:
+        self._state.report(f"transaction {transaction.transaction_id} started on connector {transaction.connector_id}")
+        if self._state.automatic and transaction.running and transaction.verdict is not AuthorizationStatus.ACCEPTED:
             self._refused(connector, transaction)
         transaction.answered.fire(outcome)
 
     def _refused(self, connector: Connector, transaction: Transaction) -> None:
         """The start was answered with a refusal: stop, or only stop the energy (REQUIREMENTS T-12)."""
-        self._charger.report(f"transaction {transaction.transaction_id} refused: {transaction.verdict}")
-        if self._charger.configuration.enabled("StopTransactionOnInvalidId"):
-            self._charger.background.run(self.stop(transaction, Reason.DE_AUTHORIZED))
+        self._state.report(f"transaction {transaction.transaction_id} refused: {transaction.verdict}")
+        if self._state.configuration.enabled("StopTransactionOnInvalidId"):
+            self._state.background.run(self.stop(transaction, Reason.DE_AUTHORIZED))
         else:
             connector.meter.power_w = 0.0
-            self._charger.statuses.set(connector, ChargePointStatus.SUSPENDED_EVSE, info="id tag refused")
+            self._state.statuses.set(connector, ChargePointStatus.SUSPENDED_EVSE, info="id tag refused")
 
     # Stop
 
@@ -159,15 +159,15 @@ class Charging:
         Without `unplug` the car stays where it is for `options.unplug_s` more seconds.
         """
         if transaction.running:
-            connector = self._charger.connectors[transaction.connector_id]
-            self._charger.metering.end(connector, transaction)
+            connector = self._state.connectors[transaction.connector_id]
+            self._metering.end(connector, transaction)
             self.finish(connector, transaction, reason, id_tag)
-            self._charger.profiles.forget_transaction(transaction)
-            self._charger.statuses.set(connector, ChargePointStatus.FINISHING)
+            self._state.profiles.forget_transaction(transaction)
+            self._state.statuses.set(connector, ChargePointStatus.FINISHING)
             if unplug:
                 self.rest(connector)
             else:
-                self._charger.background.run(self._unplug_later(connector))
+                self._state.background.run(self._unplug_later(connector))
         await self.wait_for(transaction.stop_answered)
 
     def finish(
@@ -183,8 +183,8 @@ class Charging:
         connector.transaction = None
         stop_wh = connector.meter.energy_wh if meter_stop_wh is None else meter_stop_wh
         transaction.meter_stop_wh, transaction.reason = stop_wh, reason
-        stopped = self._charger.wall.timestamp()
-        self._charger.queue.put(
+        stopped = self._state.wall.timestamp()
+        self._state.queue.put(
             lambda: StopTransactionRequest(
                 meter_stop=stop_wh,
                 timestamp=stopped,
@@ -198,18 +198,18 @@ class Charging:
 
     def _stopped(self, transaction: Transaction, id_tag: str | None, outcome: Any) -> None:
         if isinstance(outcome, OcppdError):
-            self._charger.failed(outcome)
+            self._state.failed(outcome)
         else:
-            self._charger.counts.transactions += 1
+            self._state.counts.transactions += 1
             if id_tag is not None and outcome.id_tag_info is not UNSET:
                 self.learn(id_tag, outcome.id_tag_info)
             energy_wh = (transaction.meter_stop_wh or 0) - transaction.meter_start_wh
             reason = transaction.reason or Reason.LOCAL
-            self._charger.report(f"transaction {transaction.wire_id} stopped after {energy_wh} Wh: {reason}")
+            self._state.report(f"transaction {transaction.wire_id} stopped after {energy_wh} Wh: {reason}")
         transaction.stop_answered.fire(outcome)
 
     async def _unplug_later(self, connector: Connector) -> None:
-        await pause(self._charger.reactor, self._charger.options.unplug_s)
+        await pause(self._state.reactor, self._state.options.unplug_s)
         self.rest(connector)
 
     def rest(self, connector: Connector) -> None:
@@ -218,31 +218,15 @@ class Charging:
             return
         if connector.wanted is not None:
             connector.availability, connector.wanted = connector.wanted, None
-        main = self._charger.connectors[0]
-        if connector is not main and main.wanted is not None and not self._charger.running_transactions():
+        main = self._state.connectors[0]
+        if connector is not main and main.wanted is not None and not self._state.running_transactions():
             self.rest(main)
-        self._charger.statuses.set(connector, self.resting_status(connector))
-
-    def status_changed(self, connector: Connector) -> None:
-        """Faulted and Unavailable end the reservations of a connector, on 0 those of all (section 5.13, REQUIREMENTS N-4)."""
-        if connector.status in (ChargePointStatus.FAULTED, ChargePointStatus.UNAVAILABLE):
-            for number in [connector.connector_id] if connector.connector_id else list(self._charger.connectors):
-                reservation = self._charger.reservations.on(number)
-                if reservation is not None:
-                    self._charger.reservations.cancel(reservation.reservation_id)
-
-    def resting_status(self, connector: Connector) -> ChargePointStatus:
-        """What a connector is while nobody charges."""
-        if connector.availability is AvailabilityType.INOPERATIVE:
-            return ChargePointStatus.UNAVAILABLE
-        if connector.connector_id and self._charger.reservations.on(connector.connector_id) is not None:
-            return ChargePointStatus.RESERVED
-        return ChargePointStatus.AVAILABLE
+        self._state.statuses.set(connector, self._state.resting_status(connector))
 
     async def wait_for(self, signal: Signal[Any]) -> None:
         """Until `signal`, or until the connection is lost; at once while there is none."""
-        if self._charger.connected and not signal.fired:
-            waits = [signal.wait(), self._charger.closed.wait()]
+        if self._state.connected and not signal.fired:
+            waits = [signal.wait(), self._state.closed.wait()]
             await DeferredList(waits, fireOnOneCallback=True, consumeErrors=True)
             for waiting in waits:
                 waiting.cancel()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
@@ -18,14 +18,12 @@ from ocppd.errors import ErrorCode, InvalidPayload, Violation
 from ocppd.ocppj.frames import Call, call_error_frame, call_result_frame
 from ocppd.simulator import commands_core, commands_more, commands_security, commands_smart_charging
 from ocppd.simulator.failures import AnswerError
+from ocppd.simulator.machine import Machine
 from ocppd.v16 import codec
 from ocppd.v16.actions import ACTIONS
 from ocppd.v16.types import Message, RegistrationStatus
 
-if TYPE_CHECKING:
-    from ocppd.simulator.charger import Charger
-
-Command = Callable[["Charger", Any], Message]
+Command = Callable[[Machine, Any], Message]
 
 
 class _Silence(Enum):
@@ -49,16 +47,9 @@ class Commands:
 
     log = Logger()
 
-    def __init__(self, charger: Charger) -> None:
+    def __init__(self, charger: Machine) -> None:
         self._charger = charger
         self._overrides: dict[str, Callable[[Any], Any]] = {}
-        self.afterwards: list[Callable[[], object]] = []
-
-    def follow_up(self) -> None:
-        """The answer is written: do what was put off until then."""
-        follow_ups, self.afterwards = self.afterwards, []
-        for follow_up in follow_ups:
-            follow_up()
 
     def override(self, action: str, answer: Callable[[Any], Any] | None) -> None:
         """Answer `action` with `answer`, or again with our own where it is None. Raises KeyError for an unknown action."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import UNSET
 
@@ -11,6 +11,7 @@ from ocppd.errors import ErrorCode, OcppdError
 from ocppd.simulator.configuration_keys import MAX_KEYS
 from ocppd.simulator.connectors import Connector
 from ocppd.simulator.failures import AnswerError
+from ocppd.simulator.machine import Machine
 from ocppd.simulator.profiles import is_sound
 from ocppd.simulator.waiting import pause
 from ocppd.v16 import core
@@ -30,11 +31,8 @@ from ocppd.v16.types import (
     UnlockStatus,
 )
 
-if TYPE_CHECKING:
-    from ocppd.simulator.charger import Charger
 
-
-def change_availability(charger: Charger, request: core.ChangeAvailabilityRequest) -> core.ChangeAvailabilityConfirmation:
+def change_availability(charger: Machine, request: core.ChangeAvailabilityRequest) -> core.ChangeAvailabilityConfirmation:
     """Now where nobody charges, else after the transaction; 0 means every connector. Kept over a reboot (section 5.2)."""
     if request.connector_id not in charger.connectors:
         return core.ChangeAvailabilityConfirmation(status=AvailabilityStatus.REJECTED)
@@ -49,19 +47,19 @@ def change_availability(charger: Charger, request: core.ChangeAvailabilityReques
     return core.ChangeAvailabilityConfirmation(status=AvailabilityStatus.SCHEDULED if busy else AvailabilityStatus.ACCEPTED)
 
 
-def _change_now(charger: Charger, connector: Connector, wanted: AvailabilityType) -> None:
+def _change_now(charger: Machine, connector: Connector, wanted: AvailabilityType) -> None:
     connector.wanted = None
     if connector.availability is not wanted:
         connector.availability = wanted
         charger.afterwards(lambda: charger.charging.rest(connector))
 
 
-def change_configuration(charger: Charger, request: core.ChangeConfigurationRequest) -> core.ChangeConfigurationConfirmation:
+def change_configuration(charger: Machine, request: core.ChangeConfigurationRequest) -> core.ChangeConfigurationConfirmation:
     """The key table decides (section 5.3)."""
     return core.ChangeConfigurationConfirmation(status=charger.configuration.change(request.key, request.value))
 
 
-def get_configuration(charger: Charger, request: core.GetConfigurationRequest) -> core.GetConfigurationConfirmation:
+def get_configuration(charger: Machine, request: core.GetConfigurationRequest) -> core.GetConfigurationConfirmation:
     """The keys that are asked for; a list beyond GetConfigurationMaxKeys is refused (section 5.8)."""
     wanted = () if request.key is UNSET else request.key
     if len(wanted) > MAX_KEYS:
@@ -70,7 +68,7 @@ def get_configuration(charger: Charger, request: core.GetConfigurationRequest) -
     return core.GetConfigurationConfirmation(configuration_key=known or UNSET, unknown_key=unknown or UNSET)
 
 
-def clear_cache(charger: Charger, _: core.ClearCacheRequest) -> core.ClearCacheConfirmation:
+def clear_cache(charger: Machine, _: core.ClearCacheRequest) -> core.ClearCacheConfirmation:
     """Rejected where there is no cache (errata 3.23)."""
     if not charger.configuration.enabled("AuthorizationCacheEnabled"):
         return core.ClearCacheConfirmation(status=ClearCacheStatus.REJECTED)
@@ -78,12 +76,12 @@ def clear_cache(charger: Charger, _: core.ClearCacheRequest) -> core.ClearCacheC
     return core.ClearCacheConfirmation(status=ClearCacheStatus.ACCEPTED)
 
 
-def data_transfer(_: Charger, __: core.DataTransferRequest) -> core.DataTransferConfirmation:
+def data_transfer(_: Machine, __: core.DataTransferRequest) -> core.DataTransferConfirmation:
     """No vendor has extensions here (section 5.6)."""
     return core.DataTransferConfirmation(status=DataTransferStatus.UNKNOWN_VENDOR_ID)
 
 
-def remote_start(charger: Charger, request: core.RemoteStartTransactionRequest) -> core.RemoteStartTransactionConfirmation:
+def remote_start(charger: Machine, request: core.RemoteStartTransactionRequest) -> core.RemoteStartTransactionConfirmation:
     """Accepted where a connector is free and the profile fits; the start follows (section 5.11)."""
     connector = _connector_for(charger, request)
     profile = None if request.charging_profile is UNSET else request.charging_profile
@@ -93,7 +91,7 @@ def remote_start(charger: Charger, request: core.RemoteStartTransactionRequest) 
     return core.RemoteStartTransactionConfirmation(status=RemoteStartStopStatus.ACCEPTED)
 
 
-def _connector_for(charger: Charger, request: core.RemoteStartTransactionRequest) -> Connector | None:
+def _connector_for(charger: Machine, request: core.RemoteStartTransactionRequest) -> Connector | None:
     if request.connector_id is not UNSET:
         connector = charger.connectors.get(request.connector_id)
         return connector if connector is not None and connector.free and _open_to(charger, connector, request.id_tag) else None
@@ -101,7 +99,7 @@ def _connector_for(charger: Charger, request: core.RemoteStartTransactionRequest
     return next((connector for connector in free if _open_to(charger, connector, request.id_tag)), None)
 
 
-def _open_to(charger: Charger, connector: Connector, id_tag: str) -> bool:
+def _open_to(charger: Machine, connector: Connector, id_tag: str) -> bool:
     """Whether no reservation for another stands in the way; the group of the tag is known to the cache at best."""
     reservation = charger.reservations.on(connector.connector_id)
     if reservation is None:
@@ -119,7 +117,7 @@ def _fits(profile: ChargingProfile | None) -> bool:
     return is_tx and profile.transaction_id is UNSET and is_sound(profile)
 
 
-async def _start(charger: Charger, connector: Connector, id_tag: str, profile: ChargingProfile | None) -> None:
+async def _start(charger: Machine, connector: Connector, id_tag: str, profile: ChargingProfile | None) -> None:
     """The driver plugs in, or does not within ConnectionTimeOut."""
     if charger.options.driver_comes:
         try:
@@ -133,7 +131,7 @@ async def _start(charger: Charger, connector: Connector, id_tag: str, profile: C
         charger.charging.rest(connector)
 
 
-def remote_stop(charger: Charger, request: core.RemoteStopTransactionRequest) -> core.RemoteStopTransactionConfirmation:
+def remote_stop(charger: Machine, request: core.RemoteStopTransactionRequest) -> core.RemoteStopTransactionConfirmation:
     """Accepted for a transaction that runs here; the stop follows (section 5.12)."""
     running = charger.running_transactions()
     transaction = next((each for each in running if each.transaction_id == request.transaction_id), None)
@@ -143,7 +141,7 @@ def remote_stop(charger: Charger, request: core.RemoteStopTransactionRequest) ->
     return core.RemoteStopTransactionConfirmation(status=RemoteStartStopStatus.ACCEPTED)
 
 
-def reset(charger: Charger, request: core.ResetRequest) -> core.ResetConfirmation:
+def reset(charger: Machine, request: core.ResetRequest) -> core.ResetConfirmation:
     """Always accepted (section 5.14)."""
     hard = request.type is ResetType.HARD
     reason = Reason.HARD_RESET if hard else Reason.SOFT_RESET
@@ -151,7 +149,7 @@ def reset(charger: Charger, request: core.ResetRequest) -> core.ResetConfirmatio
     return core.ResetConfirmation(status=ResetStatus.ACCEPTED)
 
 
-def unlock_connector(charger: Charger, request: core.UnlockConnectorRequest) -> core.UnlockConnectorConfirmation:
+def unlock_connector(charger: Machine, request: core.UnlockConnectorRequest) -> core.UnlockConnectorConfirmation:
     """A running transaction ends first; there is no lock on an unknown connector (section 5.18, errata 3.87)."""
     connector = charger.connectors.get(request.connector_id)
     if connector is None or connector.connector_id == 0:
@@ -162,7 +160,7 @@ def unlock_connector(charger: Charger, request: core.UnlockConnectorRequest) -> 
     return core.UnlockConnectorConfirmation(status=UnlockStatus.UNLOCKED)
 
 
-COMMANDS: dict[str, Callable[[Charger, Any], Any]] = {
+COMMANDS: dict[str, Callable[[Machine, Any], Any]] = {
     "ChangeAvailability": change_availability,
     "ChangeConfiguration": change_configuration,
     "ClearCache": clear_cache,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from ocppd.simulator.configuration_keys import MAX_LOCAL_LIST
+from ocppd.simulator.machine import Machine
 from ocppd.simulator.reservations import Reservation
 from ocppd.v16 import firmware, local_auth_list, remote_trigger, reservation
 from ocppd.v16.timestamps import parse_timestamp
@@ -23,21 +24,18 @@ from ocppd.v16.types import (
     UpdateStatus,
 )
 
-if TYPE_CHECKING:
-    from ocppd.simulator.charger import Charger
-
 # The local list
 
 
 def get_local_list_version(
-    charger: Charger, _: local_auth_list.GetLocalListVersionRequest
+    charger: Machine, _: local_auth_list.GetLocalListVersionRequest
 ) -> local_auth_list.GetLocalListVersionConfirmation:
     """-1 where the list is switched off (section 5.10)."""
     enabled = charger.configuration.enabled("LocalAuthListEnabled")
     return local_auth_list.GetLocalListVersionConfirmation(list_version=charger.local_list.version if enabled else -1)
 
 
-def send_local_list(charger: Charger, request: local_auth_list.SendLocalListRequest) -> local_auth_list.SendLocalListConfirmation:
+def send_local_list(charger: Machine, request: local_auth_list.SendLocalListRequest) -> local_auth_list.SendLocalListConfirmation:
     """The list decides; too many entries at once fail (section 5.15)."""
     entries = () if request.local_authorization_list is UNSET else request.local_authorization_list
     status = UpdateStatus.FAILED
@@ -57,7 +55,7 @@ _NOT_FREE = {
 }
 
 
-def reserve_now(charger: Charger, request: reservation.ReserveNowRequest) -> reservation.ReserveNowConfirmation:
+def reserve_now(charger: Machine, request: reservation.ReserveNowRequest) -> reservation.ReserveNowConfirmation:
     """Kept until used, cancelled or expired; the same id replaces (section 5.13)."""
     status = _may_reserve(charger, request)
     if status is ReservationStatus.ACCEPTED:
@@ -65,7 +63,7 @@ def reserve_now(charger: Charger, request: reservation.ReserveNowRequest) -> res
     return reservation.ReserveNowConfirmation(status=status)
 
 
-def _may_reserve(charger: Charger, request: reservation.ReserveNowRequest) -> ReservationStatus:
+def _may_reserve(charger: Machine, request: reservation.ReserveNowRequest) -> ReservationStatus:
     connector = charger.connectors.get(request.connector_id)
     if connector is None:
         return ReservationStatus.REJECTED
@@ -81,7 +79,7 @@ def _may_reserve(charger: Charger, request: reservation.ReserveNowRequest) -> Re
     return _NOT_FREE.get(connector.status, ReservationStatus.OCCUPIED)
 
 
-def _reserve(charger: Charger, request: reservation.ReserveNowRequest) -> None:
+def _reserve(charger: Machine, request: reservation.ReserveNowRequest) -> None:
     before = charger.reservations.find(request.reservation_id)
     parent = None if request.parent_id_tag is UNSET else request.parent_id_tag
     expires_in_s = (parse_timestamp(request.expiry_date) - charger.wall.now_ms()) / 1000
@@ -92,7 +90,7 @@ def _reserve(charger: Charger, request: reservation.ReserveNowRequest) -> None:
 
 
 def cancel_reservation(
-    charger: Charger, request: reservation.CancelReservationRequest
+    charger: Machine, request: reservation.CancelReservationRequest
 ) -> reservation.CancelReservationConfirmation:
     """Rejected where there is none of that id (section 5.1)."""
     if charger.reservations.find(request.reservation_id) is None:
@@ -106,7 +104,7 @@ def cancel_reservation(
 # Triggers
 
 
-def trigger_message(charger: Charger, request: remote_trigger.TriggerMessageRequest) -> remote_trigger.TriggerMessageConfirmation:
+def trigger_message(charger: Machine, request: remote_trigger.TriggerMessageRequest) -> remote_trigger.TriggerMessageConfirmation:
     """Accepted, then the message; an accepted charger does not boot on request (section 5.17, errata 3.35, 3.40)."""
     follow_up = _TRIGGERS[request.requested_message]
     accepted = may_trigger(charger, request.requested_message, request.connector_id)
@@ -117,40 +115,40 @@ def trigger_message(charger: Charger, request: remote_trigger.TriggerMessageRequ
     )
 
 
-def may_trigger(charger: Charger, message: str, connector_id: int | UnsetType) -> bool:
+def may_trigger(charger: Machine, message: str, connector_id: int | UnsetType) -> bool:
     """Whether the connector exists, and the boot is still to come where one is asked for."""
     if message == MessageTrigger.BOOT_NOTIFICATION and charger.registration is RegistrationStatus.ACCEPTED:
         return False
     return connector_id is UNSET or connector_id in charger.connectors
 
 
-def follow_with(charger: Charger, message: Message) -> None:
+def follow_with(charger: Machine, message: Message) -> None:
     """Send a triggered message."""
     charger.background.run(_send(charger, message))
 
 
-async def _send(charger: Charger, message: Message) -> None:
+async def _send(charger: Machine, message: Message) -> None:
     await charger.call(message)
 
 
-def trigger_boot(charger: Charger, _: int | UnsetType) -> None:
+def trigger_boot(charger: Machine, _: int | UnsetType) -> None:
     """BootNotification, without waiting for its time."""
     charger.life.boot_now()
 
 
-def trigger_heartbeat(charger: Charger, _: int | UnsetType) -> None:
+def trigger_heartbeat(charger: Machine, _: int | UnsetType) -> None:
     """Heartbeat."""
     charger.background.run(charger.life.heartbeat())
 
 
-def trigger_statuses(charger: Charger, connector_id: int | UnsetType) -> None:
+def trigger_statuses(charger: Machine, connector_id: int | UnsetType) -> None:
     """StatusNotification of one connector, or of all with 0."""
     numbers = list(charger.connectors) if connector_id is UNSET else [connector_id]
     for number in numbers:
         charger.background.run(charger.statuses.report(charger.connectors[number]))
 
 
-def trigger_meter_values(charger: Charger, connector_id: int | UnsetType) -> None:
+def trigger_meter_values(charger: Machine, connector_id: int | UnsetType) -> None:
     """MeterValues with the measurands of MeterValuesSampledData, of one connector or of all with the main meter."""
     numbers = list(charger.connectors) if connector_id is UNSET else [connector_id]
     for number in numbers:
@@ -158,7 +156,7 @@ def trigger_meter_values(charger: Charger, connector_id: int | UnsetType) -> Non
         charger.metering.send(connector, connector.transaction, ReadingContext.TRIGGER, "MeterValuesSampledData")
 
 
-_TRIGGERS: dict[MessageTrigger, Callable[[Charger, int | UnsetType], None]] = {
+_TRIGGERS: dict[MessageTrigger, Callable[[Machine, int | UnsetType], None]] = {
     MessageTrigger.BOOT_NOTIFICATION: trigger_boot,
     MessageTrigger.HEARTBEAT: trigger_heartbeat,
     MessageTrigger.STATUS_NOTIFICATION: trigger_statuses,
@@ -171,19 +169,19 @@ _TRIGGERS: dict[MessageTrigger, Callable[[Charger, int | UnsetType], None]] = {
 # Firmware management
 
 
-def get_diagnostics(charger: Charger, request: firmware.GetDiagnosticsRequest) -> firmware.GetDiagnosticsConfirmation:
+def get_diagnostics(charger: Machine, request: firmware.GetDiagnosticsRequest) -> firmware.GetDiagnosticsConfirmation:
     """A file name at once, the upload afterwards (section 5.9)."""
     charger.afterwards(lambda: charger.jobs.begin("diagnostics", charger.jobs.upload_diagnostics(request)))
     return firmware.GetDiagnosticsConfirmation(file_name=f"diagnostics-{charger.wall.now_ms()}.log")
 
 
-def update_firmware(charger: Charger, request: firmware.UpdateFirmwareRequest) -> firmware.UpdateFirmwareConfirmation:
+def update_firmware(charger: Machine, request: firmware.UpdateFirmwareRequest) -> firmware.UpdateFirmwareConfirmation:
     """The update follows, from its retrieve date on (section 5.19)."""
     charger.afterwards(lambda: charger.jobs.begin("firmware", charger.jobs.update_firmware(request)))
     return firmware.UpdateFirmwareConfirmation()
 
 
-COMMANDS: dict[str, Callable[[Charger, Any], Any]] = {
+COMMANDS: dict[str, Callable[[Machine, Any], Any]] = {
     "CancelReservation": cancel_reservation,
     "GetDiagnostics": get_diagnostics,
     "GetLocalListVersion": get_local_list_version,

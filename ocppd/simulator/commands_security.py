@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, UnsetType
 
 from ocppd.simulator import commands_more
 from ocppd.simulator.certificates import read_pem
+from ocppd.simulator.machine import Machine
 from ocppd.v16 import security
 from ocppd.v16.types import (
     CertificateSignedStatusEnumType,
@@ -21,11 +22,8 @@ from ocppd.v16.types import (
     UpdateFirmwareStatusEnumType,
 )
 
-if TYPE_CHECKING:
-    from ocppd.simulator.charger import Charger
 
-
-def certificate_signed(charger: Charger, request: security.CertificateSignedRequest) -> security.CertificateSignedConfirmation:
+def certificate_signed(charger: Machine, request: security.CertificateSignedRequest) -> security.CertificateSignedConfirmation:
     """Taken where its key is ours, and shown from the next connection on; else a security event (REQUIREMENTS Q-4)."""
     status = charger.certificates.signed(request.certificate_chain)
     if status is CertificateSignedStatusEnumType.ACCEPTED:
@@ -35,13 +33,13 @@ def certificate_signed(charger: Charger, request: security.CertificateSignedRequ
     return security.CertificateSignedConfirmation(status=status)
 
 
-def delete_certificate(charger: Charger, request: security.DeleteCertificateRequest) -> security.DeleteCertificateConfirmation:
+def delete_certificate(charger: Machine, request: security.DeleteCertificateRequest) -> security.DeleteCertificateConfirmation:
     """The root that the hash data name is gone (white paper M04)."""
     return security.DeleteCertificateConfirmation(status=charger.certificates.delete(request.certificate_hash_data))
 
 
 def get_installed_certificate_ids(
-    charger: Charger, request: security.GetInstalledCertificateIdsRequest
+    charger: Machine, request: security.GetInstalledCertificateIdsRequest
 ) -> security.GetInstalledCertificateIdsConfirmation:
     """NotFound where there is none of that use (white paper M03)."""
     found = charger.certificates.installed(request.certificate_type)
@@ -49,7 +47,7 @@ def get_installed_certificate_ids(
     return security.GetInstalledCertificateIdsConfirmation(status=status, certificate_hash_data=found or UNSET)
 
 
-def install_certificate(charger: Charger, request: security.InstallCertificateRequest) -> security.InstallCertificateConfirmation:
+def install_certificate(charger: Machine, request: security.InstallCertificateRequest) -> security.InstallCertificateConfirmation:
     """Rejected, with a security event, where it cannot be read or the store is full (white paper M05)."""
     status = charger.certificates.install(request.certificate_type, request.certificate)
     if status is not InstallCertificateStatusEnumType.ACCEPTED:
@@ -57,7 +55,7 @@ def install_certificate(charger: Charger, request: security.InstallCertificateRe
     return security.InstallCertificateConfirmation(status=status)
 
 
-def get_log(charger: Charger, request: security.GetLogRequest) -> security.GetLogConfirmation:
+def get_log(charger: Machine, request: security.GetLogRequest) -> security.GetLogConfirmation:
     """AcceptedCanceled where an upload was under way; Rejected for a location that is no URL (white paper N01)."""
     if not urlsplit(request.log.remote_location).scheme:
         return security.GetLogConfirmation(status=LogStatusEnumType.REJECTED)
@@ -70,7 +68,7 @@ def get_log(charger: Charger, request: security.GetLogRequest) -> security.GetLo
 
 
 def signed_update_firmware(
-    charger: Charger, request: security.SignedUpdateFirmwareRequest
+    charger: Machine, request: security.SignedUpdateFirmwareRequest
 ) -> security.SignedUpdateFirmwareConfirmation:
     """InvalidCertificate, with a security event, where the signing certificate cannot be read (REQUIREMENTS V-2)."""
     if len(read_pem(request.firmware.signing_certificate)) != 1:
@@ -83,7 +81,7 @@ def signed_update_firmware(
 
 
 def extended_trigger_message(
-    charger: Charger, request: security.ExtendedTriggerMessageRequest
+    charger: Machine, request: security.ExtendedTriggerMessageRequest
 ) -> security.ExtendedTriggerMessageConfirmation:
     """As TriggerMessage, with the messages of the security extension (REQUIREMENTS V-12)."""
     follow_up = _TRIGGERS[request.requested_message]
@@ -95,13 +93,13 @@ def extended_trigger_message(
     )
 
 
-def _sign(charger: Charger, _: int | UnsetType) -> None:
+def _sign(charger: Machine, _: int | UnsetType) -> None:
     """SignCertificate with a new key (white paper A02)."""
     csr = charger.certificates.request(charger.serial_number, charger.configuration.text("CpoName"))
     commands_more.follow_with(charger, security.SignCertificateRequest(csr=csr))
 
 
-_TRIGGERS: dict[MessageTriggerEnumType, Callable[[Charger, int | UnsetType], None]] = {
+_TRIGGERS: dict[MessageTriggerEnumType, Callable[[Machine, int | UnsetType], None]] = {
     MessageTriggerEnumType.BOOT_NOTIFICATION: commands_more.trigger_boot,
     MessageTriggerEnumType.HEARTBEAT: commands_more.trigger_heartbeat,
     MessageTriggerEnumType.METER_VALUES: commands_more.trigger_meter_values,
@@ -115,7 +113,7 @@ _TRIGGERS: dict[MessageTriggerEnumType, Callable[[Charger, int | UnsetType], Non
     ),
 }
 
-COMMANDS: dict[str, Callable[[Charger, Any], Any]] = {
+COMMANDS: dict[str, Callable[[Machine, Any], Any]] = {
     "CertificateSigned": certificate_signed,
     "DeleteCertificate": delete_certificate,
     "ExtendedTriggerMessage": extended_trigger_message,

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import UNSET
 
+from ocppd.simulator.machine import Machine
 from ocppd.simulator.schedules import composite
 from ocppd.v16 import smart_charging
 from ocppd.v16.types import ChargingProfileStatus, ChargingRateUnitType, GetCompositeScheduleStatus
 
-if TYPE_CHECKING:
-    from ocppd.simulator.charger import Charger
-
 
 def set_charging_profile(
-    charger: Charger, request: smart_charging.SetChargingProfileRequest
+    charger: Machine, request: smart_charging.SetChargingProfileRequest
 ) -> smart_charging.SetChargingProfileConfirmation:
     """In force at once, for running transactions too (section 5.16, errata 3.8)."""
     connector = charger.connectors.get(request.connector_id)
@@ -28,7 +26,7 @@ def set_charging_profile(
 
 
 def clear_charging_profile(
-    charger: Charger, request: smart_charging.ClearChargingProfileRequest
+    charger: Machine, request: smart_charging.ClearChargingProfileRequest
 ) -> smart_charging.ClearChargingProfileConfirmation:
     """Unknown where nothing matched (section 5.5)."""
     status = charger.profiles.clear(request)
@@ -37,7 +35,7 @@ def clear_charging_profile(
 
 
 def get_composite_schedule(
-    charger: Charger, request: smart_charging.GetCompositeScheduleRequest
+    charger: Machine, request: smart_charging.GetCompositeScheduleRequest
 ) -> smart_charging.GetCompositeScheduleConfirmation:
     """What the profiles add up to from now on; Rejected for an unknown connector (section 5.7)."""
     connector = charger.connectors.get(request.connector_id)
@@ -54,7 +52,7 @@ def get_composite_schedule(
     )
 
 
-COMMANDS: dict[str, Callable[[Charger, Any], Any]] = {
+COMMANDS: dict[str, Callable[[Machine, Any], Any]] = {
     "ClearChargingProfile": clear_charging_profile,
     "GetCompositeSchedule": get_composite_schedule,
     "SetChargingProfile": set_charging_profile,

@@ -9,13 +9,15 @@ is not in SupportedFileTransferProtocols fails after its retries.
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import UNSET
 from twisted.internet.defer import Deferred
 
 from ocppd.errors import OcppdError
+from ocppd.simulator.life import Life
+from ocppd.simulator.state import State
 from ocppd.simulator.waiting import pause
 from ocppd.v16.firmware import (
     DiagnosticsStatusNotificationRequest,
@@ -39,9 +41,6 @@ from ocppd.v16.types import (
     UploadLogStatusEnumType,
 )
 
-if TYPE_CHECKING:
-    from ocppd.simulator.charger import Charger
-
 #: How often a running job looks whether the last transaction has ended, before it installs.
 _LOOK_AGAIN_S = 1.0
 
@@ -49,8 +48,9 @@ _LOOK_AGAIN_S = 1.0
 class Jobs:
     """At most one job of each kind; a new one cancels the one before."""
 
-    def __init__(self, charger: Charger) -> None:
-        self._charger = charger
+    def __init__(self, state: State, life: Life) -> None:
+        self._state = state
+        self._life = life
         self._running: dict[str, Deferred[None]] = {}
         self.diagnostics = DiagnosticsStatus.IDLE
         self.firmware = FirmwareStatus.IDLE
@@ -64,7 +64,7 @@ class Jobs:
         before = self._running.pop(kind, None)
         if before is not None:
             before.cancel()
-        running = self._running[kind] = self._charger.background.run(work)
+        running = self._running[kind] = self._state.background.run(work)
         running.addBoth(self._ended, kind, running)
 
     def _ended(self, _: object, kind: str, running: Deferred[None]) -> None:
@@ -102,10 +102,10 @@ class Jobs:
 
     async def _transfer(self, location: str, retries: Any, retry_interval_s: Any) -> bool:
         """Play a transfer with its retries (errata 3.50: retries follow the first attempt)."""
-        supported = {each.lower() for each in self._charger.configuration.list("SupportedFileTransferProtocols")}
+        supported = {each.lower() for each in self._state.configuration.list("SupportedFileTransferProtocols")}
         for attempt in range(1 + (0 if retries is UNSET else max(0, retries))):
             if attempt:
-                await pause(self._charger.reactor, 0 if retry_interval_s is UNSET else retry_interval_s)
+                await pause(self._state.reactor, 0 if retry_interval_s is UNSET else retry_interval_s)
             await self._step()
             if urlsplit(location).scheme.lower() in supported:
                 return True
@@ -152,7 +152,7 @@ class Jobs:
             await self._say_signed(status.INSTALLING)
             await self._say_signed(status.INSTALL_REBOOTING)
             await self._install()
-            self._charger.security_event("FirmwareUpdated")
+            self._state.security_event("FirmwareUpdated")
             await self._say_signed(status.INSTALLED)
         self.signed_firmware = status.IDLE
 
@@ -162,20 +162,20 @@ class Jobs:
 
     async def _out_of_service(self) -> None:
         """Wait until nobody charges, then let nobody begin."""
-        while self._charger.running_transactions():
-            await pause(self._charger.reactor, _LOOK_AGAIN_S)
-        for connector in self._charger.connectors.values():
+        while self._state.running_transactions():
+            await pause(self._state.reactor, _LOOK_AGAIN_S)
+        for connector in self._state.connectors.values():
             if connector.connector_id:
-                self._charger.statuses.set(connector, ChargePointStatus.UNAVAILABLE)
+                self._state.statuses.set(connector, ChargePointStatus.UNAVAILABLE)
 
     async def _install(self) -> None:
         """Install, boot with the new version, and wait until the central system has accepted it."""
         await self._step()
-        self._charger.firmware_version = _next_version(self._charger.firmware_version)
-        for connector in self._charger.connectors.values():
-            connector.status = self._charger.charging.resting_status(connector)
-        self._charger.life.restart()
-        await self._charger.life.accepted.wait()
+        self._state.firmware_version = _next_version(self._state.firmware_version)
+        for connector in self._state.connectors.values():
+            connector.status = self._state.resting_status(connector)
+        self._life.restart()
+        await self._life.accepted.wait()
 
     # Notifications
 
@@ -202,21 +202,21 @@ class Jobs:
     async def _say(self, message: Message) -> None:
         """Notify; a job goes on where nobody listens."""
         try:
-            await self._charger.call(message)
+            await self._state.call(message)
         except OcppdError as failure:
-            self._charger.report(f"not notified: {failure}")
+            self._state.report(f"not notified: {failure}")
 
     def _step(self) -> Deferred[None]:
-        return pause(self._charger.reactor, self._charger.options.job_step_s)
+        return pause(self._state.reactor, self._state.options.job_step_s)
 
     def _seconds_until(self, text: str) -> float:
         try:
-            return (parse_timestamp(text) - self._charger.wall.now_ms()) / 1000
+            return (parse_timestamp(text) - self._state.wall.now_ms()) / 1000
         except ValueError:
             return 0.0
 
     def _until(self, text: str) -> Deferred[None]:
-        return pause(self._charger.reactor, self._seconds_until(text))
+        return pause(self._state.reactor, self._seconds_until(text))
 
 
 def _next_version(version: str) -> str:
