@@ -23,8 +23,8 @@ from twisted.python.failure import Failure
 
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.system import CentralSystem
-from ocppd.config import Settings, load_configuration
-from ocppd.errors import ConfigurationError, StartFailed
+from ocppd.config import Configuration, Settings, load_configuration
+from ocppd.errors import ConfigurationError, StartFailed, StorageUnavailable
 from ocppd.storage.api import Storage
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.user_handlers import load_handlers
@@ -35,6 +35,8 @@ log = Logger()
 BACKLOG: Final = 4096
 #: How often queued calls are looked through for expired ones.
 EXPIRY_INTERVAL_S: Final = 5.0
+#: How long requests that are in progress get to be answered after that.
+ANSWER_GRACE_S: Final = 2.0
 #: How long chargers get to confirm the close when the daemon stops.
 CLOSE_GRACE_S: Final = 5.0
 GOING_AWAY: Final = 1001
@@ -56,6 +58,7 @@ class OcppdService(Service):
         self._stopping = False
         #: What `listen` of a Twisted endpoint gives (IListeningPort).
         self.port: Any = None
+        self._factory: Any = None
         self.central: CentralSystem | None = None
 
     # Start
@@ -64,6 +67,8 @@ class OcppdService(Service):
         """Bind the port, which may need privileges that are dropped afterwards."""
         if self._settings.port.isdigit():
             self._socket = bind(int(self._settings.port))
+        else:
+            parse_endpoint(self._settings.port, self._reactor)
 
     def startService(self) -> None:
         """Everything else, in order. Raises StartFailed; what was opened by then is closed again."""
@@ -84,6 +89,7 @@ class OcppdService(Service):
         interrupted = storage.calls_interrupted(int(self._reactor.seconds() * 1000))
         interrupted.addCallbacks(_tell_interrupted, _log_failure, errbackArgs=("calls of the last run could not be settled",))
         self.central = CentralSystem(self._configuration, storage, self._reactor, handlers, self._settings.unknown_id_tags)
+        self._tell_passwords(self._configuration)
         self._listen(self.central, storage)
         self._expiry = LoopingCall(self._expire)
         self._expiry.clock = self._reactor
@@ -93,7 +99,9 @@ class OcppdService(Service):
     def _load_handlers(self) -> CentralSystemHandlers:
         if self._settings.handlers is None:
             return CentralSystemHandlers()
-        handlers, warnings = load_handlers(self._settings.handlers, [self._settings.config.parent, self._directory])
+        handlers, warnings = load_handlers(
+            self._settings.handlers, list(dict.fromkeys([self._settings.config.parent, self._directory]))
+        )
         for warning in warnings:
             log.warn("{warning}", warning=warning)
         return handlers
@@ -102,7 +110,7 @@ class OcppdService(Service):
         # Klein installs the global reactor when it is imported, so not before the start.
         from ocppd.net.port import make_factory
 
-        factory = make_factory(self._settings, central, storage, self._reactor, lambda: self._stopping)
+        factory = self._factory = make_factory(self._settings, central, storage, self._reactor, lambda: self._stopping)
         if self._socket is not None:
             bound, self._socket = self._socket, None
             bound.setblocking(False)
@@ -138,7 +146,14 @@ class OcppdService(Service):
             log.error("the configuration stays as it was: {reason}", reason=str(error))
             return
         self.central.chargers.reconfigure(configuration)
+        self._tell_passwords(configuration)
         log.info("configuration reloaded, chargers: {count}", count=len(configuration.chargers))
+
+    def _tell_passwords(self, configuration: Configuration) -> None:
+        without = sum(charger.authorization is None for charger in configuration.chargers.values())
+        if without:
+            total = len(configuration.chargers)
+            log.info("chargers that connect without a password: {without} of {total}", without=without, total=total)
 
     def _expire(self) -> None:
         if self.central is not None:
@@ -159,6 +174,11 @@ class OcppdService(Service):
             await maybeDeferred(self.port.stopListening)
         if self.central is not None:
             await self._close_chargers(self.central)
+            if self._storage is not None:
+                await self._storage.check().addErrback(lambda failure: failure.trap(StorageUnavailable))
+            self.central.commands.stop_waiting()
+        if self._factory is not None:
+            await self._factory.site.answered().addTimeout(ANSWER_GRACE_S, self._reactor).addErrback(_trap_timeout)
         if self._storage is not None:
             await self._storage.stop()
         log.info("stopped")
@@ -168,7 +188,7 @@ class OcppdService(Service):
         for connection in central.chargers.connections():
             connection.link.close(GOING_AWAY, "the central system stops")
         emptied = central.chargers.emptied().addTimeout(CLOSE_GRACE_S, self._reactor)
-        await emptied.addErrback(lambda failure: failure.trap(TimeoutError))
+        await emptied.addErrback(_trap_timeout)
         for connection in central.chargers.connections():
             central.disconnected(connection, None, "the central system stops")
 
@@ -188,12 +208,17 @@ def bind(port: int) -> socket.socket:
         raise StartFailed(_bind_failure(str(port), error)) from error
 
 
+def parse_endpoint(endpoint: str, reactor: Any) -> Any:
+    """A server endpoint of Twisted. Raises StartFailed."""
+    try:
+        return serverFromString(reactor, endpoint)
+    except Exception as error:  # whatever the parser of this kind of endpoint makes of a wrong one
+        raise StartFailed(f"--port {endpoint}: this is no endpoint that Twisted understands ({error})") from error
+
+
 def listen_on(endpoint: str, factory: Any, reactor: Any) -> Any:
     """Listen on a Twisted endpoint string. Raises StartFailed."""
-    try:
-        listening = serverFromString(reactor, endpoint).listen(factory)
-    except Exception as error:
-        raise StartFailed(f"--port {endpoint}: {error}") from error
+    listening = parse_endpoint(endpoint, reactor).listen(factory)
     results: list[Any] = []
     listening.addBoth(results.append)
     if not results:
@@ -218,6 +243,10 @@ def _bind_failure(port: str, error: BaseException) -> str:
     if number == errno.EACCES:
         return f"port {port} needs privileges that this user does not have; choose one from 1024 on with --port"
     return f"cannot listen on port {port}: {error}"
+
+
+def _trap_timeout(failure: Failure) -> None:
+    failure.trap(TimeoutError)
 
 
 def _tell_interrupted(count: int) -> None:

@@ -28,6 +28,8 @@ from ocppd.version import version
 DEFAULT_PORT = "9033"
 DEFAULT_CONFIG = "configs.json"
 DEFAULT_DATABASE_FILE = "ocppd.sqlite"
+#: What encrypts passwords of chargers must not be guessed.
+SECRET_KEY_LENGTH = 16
 DEFAULT_CHARGER_PATH = "/ocppj/1.6"
 ENDPOINT = "tcp:9033:interface=127.0.0.1"
 
@@ -144,7 +146,7 @@ class Options(usage.Options):
             log_format=self._value("log-format", _choice(LogFormat), LogFormat.TEXT),
             log_level=self._value("log-level", _choice(LogLevel), LogLevel.INFO),
             gateway_may_call=self._gateway_may_call(),
-            secret_key=self.environ.get("OCPPD_SECRET_KEY") or None,
+            secret_key=self._secret_key(),
         )
 
     def _value(self, name: str, check: Callable[[str], Any], default: Any) -> Any:
@@ -175,6 +177,12 @@ class Options(usage.Options):
             return tuple(dict.fromkeys(_charger_path(path) for path in given))
         except ValueError as error:
             raise usage.UsageError(f"{source}: {error}") from None
+
+    def _secret_key(self) -> str | None:
+        key = self.environ.get("OCPPD_SECRET_KEY") or None
+        if key is not None and len(key) < SECRET_KEY_LENGTH:
+            raise usage.UsageError(f"OCPPD_SECRET_KEY: expected at least {SECRET_KEY_LENGTH} characters, best random ones")
+        return key
 
     def _gateway_may_call(self) -> bool:
         value = self.environ.get("OCPPD_OPEN_API", "")

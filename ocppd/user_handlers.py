@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from ocppd.central.handler_names import check_names
+from ocppd.central.handler_names import check_names, check_signatures
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.errors import StartFailed
 
@@ -36,9 +36,11 @@ def load_handlers(spec: str, directories: Sequence[Path]) -> tuple[CentralSystem
         raise StartFailed(f"--handlers {spec}: {class_name} must be a subclass of ocppd.central.handlers.CentralSystemHandlers")
     warnings = tuple(f"{handlers.__qualname__}.{name.name} is never called: {name.reason}" for name in check_names(handlers))
     try:
-        return handlers(), warnings
+        made = handlers()
     except Exception as error:
         raise StartFailed(f"--handlers {spec}: making a {class_name} failed: {_where(error)}") from error
+    check_signatures(made)
+    return made, warnings
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -94,5 +96,7 @@ def _search_first(directories: Sequence[Path]) -> None:
 def _where(error: BaseException) -> str:
     """The error in one line, with the place in the user's own code."""
     text = " ".join(traceback.format_exception_only(error)[-1].split())
-    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError):
+        return f"{text} ({error.filename}, line {error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")]
     return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text

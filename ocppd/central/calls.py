@@ -75,7 +75,7 @@ class Ended:
 
     end: CallEnd
     result: Message | CallFailed
-    #: When the frame was written, where it was.
+    #: When it was journaled as `sent`, where it was.
     sent_ms: int | None = None
 
     def record(self, before: MessageRecord) -> MessageRecord:
@@ -106,12 +106,10 @@ class PendingCall:
     expires_ms: int
     #: Waits for the next connection when this one is lost (S-6).
     queues: bool
+    #: When it was journaled as `sent`.
     sent_ms: int | None = None
-
-    @property
-    def written(self) -> bool:
-        """Whether the charger may have it."""
-        return self.sent_ms is not None
+    #: Whether the charger may have it.
+    written: bool = False
 
     def confirmed(self, confirmation: Message, answer: str, now_ms: int) -> Ended:
         """The charger answered CALLRESULT; its status, where it has one, is the outcome."""

@@ -136,6 +136,7 @@ class Commands:
 
     def _start(self, connection: Connection, call: PendingCall) -> Deferred[MessageRecord]:
         connection.outbox.start(call)
+        call.sent_ms = call.created_ms
         created = self._storage.call_created(_journal_entry(call), MessageState.SENT, self._chargers.queue_limit)
 
         def journaled(_: bool) -> MessageRecord:
@@ -215,6 +216,12 @@ class Commands:
             return self._read(record.message_id)
 
         return waiting.addCallbacks(lambda ended: ended.record(record), not_yet)
+
+    def stop_waiting(self) -> None:
+        """The daemon stops: who still waits is told so by a TimeoutError, and sees the call as it is."""
+        waiting, self._waiting = self._waiting, {}
+        for each in [each for some in waiting.values() for each in some]:
+            each.errback(TimeoutError(0, "the daemon stops"))
 
     def _ended_of(self, message_id: str) -> Deferred[Ended]:
         waiting: Deferred[Ended] = Deferred(lambda cancelled: self._stop_waiting(message_id, cancelled))

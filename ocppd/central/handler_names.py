@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,14 @@ from ocppd.v16.actions import ACTIONS, Direction
 REQUEST_SUFFIX: Final = "RequestHandler"
 RESPONSE_SUFFIX: Final = "ResponseHandler"
 ERROR_HANDLER: Final = "OCPPErrorHandler"
+#: What each kind of handler is given.
+ERROR_ARGUMENTS: Final = ("self", "charger", "request", "error")
+ARGUMENTS_OF: Final = {
+    True: ("self", "charger", "request", "answer"),
+    False: ("self", "charger", "request", "confirmation"),
+}
+#: As many as a bound method gets.
+ARGUMENTS: Final = (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,19 @@ def check_names(handlers: type[CentralSystemHandlers]) -> tuple[UncalledHandler,
             continue
         uncalled.append(UncalledHandler(name, _why_uncalled(handlers, name, called)))
     return tuple(uncalled)
+
+
+def check_signatures(handlers: CentralSystemHandlers) -> None:
+    """Raises StartFailed for a handler that cannot be called with what it will be given."""
+    for name in sorted(called_names()):
+        try:
+            inspect.signature(getattr(handlers, name)).bind(*ARGUMENTS)
+        except TypeError:
+            expected = ", ".join(ARGUMENTS_OF[name.endswith(REQUEST_SUFFIX)] if name != ERROR_HANDLER else ERROR_ARGUMENTS)
+            kind = type(handlers)
+            raise StartFailed(f"{kind.__module__}.{kind.__qualname__}.{name} must take ({expected})") from None
+        except ValueError:  # no signature to look at
+            continue
 
 
 def _why_uncalled(handlers: type[CentralSystemHandlers], name: str, called: frozenset[str]) -> str:

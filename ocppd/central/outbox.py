@@ -141,6 +141,7 @@ class Outbox:
             elif may_send(self._line.registration, call.request, call.action):
                 self._queue.popleft()
                 self._occupy(call)
+                call.sent_ms = at_ms
                 sent = self._storage.call_sent(call.message_id, self._line.generation, at_ms)
                 sent.addCallbacks(self._committed_as_sent, self._not_committed, callbackArgs=(call,), errbackArgs=(call,))
             elif may_wait(self._line.registration, call.request, call.action):
@@ -171,7 +172,7 @@ class Outbox:
         call = self._current
         if call is None or not self._committed or call.written or self._line.holds_calls:
             return
-        call.sent_ms = now_ms(self._clock)
+        call.written = True
         timeout_s = self._line.call_timeout_s
         self._timer = self._clock.callLater(timeout_s, self._timed_out, call, timeout_s)
         self._line.write_call(call)
@@ -231,11 +232,13 @@ class Outbox:
         at_ms = now_ms(self._clock)
         if current is not None and current.written:
             self._ended(current, current.lost(at_ms))
-        elif current is not None and current.queues:
-            self._requeue(current)
-            kept.append(current)
         elif current is not None:
-            self._ended(current, current.disconnected(at_ms))
+            current.sent_ms = None
+            if current.queues:
+                self._requeue(current)
+                kept.append(current)
+            else:
+                self._ended(current, current.disconnected(at_ms))
         for call in waiting:
             if call.queues:
                 kept.append(call)

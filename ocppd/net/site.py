@@ -11,6 +11,7 @@ import re
 from typing import Any, Final, cast
 
 from autobahn.twisted.resource import WebSocketResource
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -102,6 +103,21 @@ class ApiSite(Site):
     def __init__(self, resource: IResource, request: type[Request], chargers: ChargerFactory, reactor: Any) -> None:
         super().__init__(resource, requestFactory=request, timeout=IDLE_TIMEOUT_S, reactor=reactor)
         self._websocket = WebSocketResource(chargers)
+        self._open: set[Any] = set()
+        self._answered: Deferred[None] | None = None
+
+    def answered(self) -> Deferred[None]:
+        """Fires once every request that is in progress has been answered; for one caller, when the daemon stops."""
+        if not self._open:
+            return succeed(None)
+        self._answered = Deferred()
+        return self._answered
+
+    def _finished(self, _: object, request: Any) -> None:
+        self._open.discard(request)
+        if not self._open and self._answered is not None:
+            answered, self._answered = self._answered, None
+            answered.callback(None)
 
     def log(self, request: Any) -> None:
         """One line per request, without its query; probes are no news."""
@@ -119,6 +135,8 @@ class ApiSite(Site):
         upgrade = request.getHeader(b"upgrade") or b""
         if b"websocket" in upgrade.lower():
             return self._websocket
+        self._open.add(request)
+        request.notifyFinish().addBoth(self._finished, request)
         return super().getResourceFor(request)
 
 

@@ -45,6 +45,8 @@ DEMOTED = tuple(
         r"\S+ starting on \d+$",
         r"\((TCP|UDP|UNIX|TLS) Port .* Closed\)$",
         r"failing WebSocket opening handshake",
+        r"dropping connection to peer ",
+        r"failing WebSocket connection ",
         r"Timing out client: ",
         r"Forcibly timing out client: ",
     )

@@ -71,4 +71,9 @@ def open_database(url: str) -> Database:
     if path is None:
         return Database(sqlite.memory_engine(), None, None, None)
     lock = sqlite.lock(path)
-    return Database(sqlite.writing_engine(path), sqlite.reading_engine(path), path, lock)
+    try:
+        sqlite.create(path)
+    except OSError as error:
+        os.close(lock)
+        raise sqlite.unusable(path, error) from error
+    return Database(sqlite.writing_engine(path, parsed.query), sqlite.reading_engine(path, parsed.query), path, lock)

@@ -5,9 +5,11 @@ A database file has companions beside it: `-wal` and `-shm` (SQLite's), `.lock`,
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,21 @@ BUSY_TIMEOUT_MS = 5_000
 READERS = 4
 
 
+#: Parameters of a URL, which SQLAlchemy hands to the driver.
+Query = Mapping[str, str | tuple[str, ...]]
+#: Those that change neither what the path means nor what is written how; ocppd sets the others itself.
+PARAMETERS = ("timeout", "cached_statements")
+_NO_PARAMETERS: Query = {}
+
+
 def file_of(url: URL) -> Path | None:
     """The database file of a `sqlite:` URL, None for one in memory. Raises StartFailed."""
-    if url.query or url.host:
+    if url.host:
         raise StartFailed(f"database URL {url.render_as_string()}: write sqlite:///relative/path or sqlite:////absolute/path")
+    for name in url.query:
+        if name not in PARAMETERS:
+            known = " and ".join(PARAMETERS)
+            raise StartFailed(f"database URL {url.render_as_string()}: leave out {name}=; only {known} may be set")
     if url.database in (None, "", ":memory:"):
         return None
     return Path(str(url.database)).absolute()
@@ -46,12 +59,12 @@ def memory_engine() -> Engine:
     return engine
 
 
-def writing_engine(path: Path) -> Engine:
+def writing_engine(path: Path, query: Query = _NO_PARAMETERS) -> Engine:
     """The engine of the one connection that writes.
 
     WAL lets readers read meanwhile; synchronous=FULL makes each commit durable before it returns.
     """
-    engine = _file_engine(path, 1)
+    engine = _file_engine(path, query, 1)
     _prepare(
         engine,
         (
@@ -64,16 +77,16 @@ def writing_engine(path: Path) -> Engine:
     return engine
 
 
-def reading_engine(path: Path) -> Engine:
+def reading_engine(path: Path, query: Query = _NO_PARAMETERS) -> Engine:
     """The engine of the connections that read, and cannot write."""
-    engine = _file_engine(path, READERS)
+    engine = _file_engine(path, query, READERS)
     _prepare(engine, (f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}", "PRAGMA query_only=ON"), begin="BEGIN")
     return engine
 
 
-def _file_engine(path: Path, connections: int) -> Engine:
+def _file_engine(path: Path, query: Query, connections: int) -> Engine:
     return create_engine(
-        URL.create("sqlite", database=str(path)),
+        URL.create("sqlite", database=str(path), query=query),
         paramstyle="named",
         hide_parameters=True,
         pool_size=connections,
@@ -99,11 +112,17 @@ def _prepare(engine: Engine, pragmas: tuple[str, ...], begin: str = "BEGIN IMMED
         connection.exec_driver_sql(begin)
 
 
+def create(path: Path) -> None:
+    """Make an empty database file, for its owner only, where there is none; SQLite gives its companions the same mode."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
 def lock(path: Path) -> int:
     """Take `<file>.lock`; the descriptor that holds it until it is closed or the process ends. Raises StartFailed."""
     beside = companion(path, ".lock")
     try:
-        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StartFailed(f"database {path}: cannot open {beside}: {error.strerror}; {_remedy(path)}") from error
     try:

@@ -190,7 +190,8 @@ def test_a_key_file_that_holds_no_key(file_url: str, tmp_path: Path) -> None:
         ("mysql://u:hush@h/d", "mysql"),
         ("sqlite+aiosqlite:///x", "sqlite+aiosqlite"),
         ("sqlite://x/y", "sqlite:///relative/path"),
-        ("sqlite:///x?mode=ro", "sqlite:///relative/path"),
+        ("sqlite:///x?mode=ro", "leave out mode="),
+        ("sqlite:///x?uri=true", "leave out uri="),
         ("ocppd.sqlite", "cannot be read"),
         ("", "cannot be read"),
     ],
@@ -200,3 +201,27 @@ def test_a_url_that_is_not_known(url: str, line: str) -> None:
     text = failure_of(url)
     assert line in text
     assert "hush" not in text
+
+
+@pytest_twisted.ensureDeferred
+async def test_files_are_for_their_owner(tmp_path: Path) -> None:
+    """The database and what is beside it are readable for their owner only, whatever the umask."""
+    before = os.umask(0)
+    try:
+        storage = SqlStorage(f"sqlite:///{tmp_path}/ocppd.sqlite", reactor)
+        storage.start()
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
+        await storage.stop()
+    finally:
+        os.umask(before)
+    assert set(modes) >= {"ocppd.sqlite", "ocppd.sqlite-wal", "ocppd.sqlite.key", "ocppd.sqlite.lock"}
+    assert set(modes.values()) == {"0o600"}
+
+
+@pytest_twisted.ensureDeferred
+async def test_parameters_of_the_url(tmp_path: Path) -> None:
+    """Parameters that SQLAlchemy hands to the driver work, where they do not change what the path means."""
+    storage = SqlStorage(f"sqlite:///{tmp_path}/ocppd.sqlite?timeout=7&cached_statements=50", reactor)
+    storage.start()
+    await storage.check()
+    await storage.stop()

@@ -358,3 +358,20 @@ async def test_no_command_is_taken_while_stopping(tmp_path: Any) -> None:
     assert b" 503 Service Unavailable" in client.received
     await within(stopped)
     assert await within(peer.closed) == 1001
+
+
+@ensure
+async def test_who_waits_is_answered_when_the_daemon_stops(tmp_path: Any) -> None:
+    """`?wait=`: an operator who waits for a silent charger while the daemon stops is told that the outcome is unknown."""
+    daemon = Running(tmp_path, chargers("CP1")).start()
+    peer = await booted(daemon)
+    clients = [await raw(daemon.port) for _ in range(2)]
+    for client in clients:
+        client.write(
+            b"POST /api/v1/chargers/CP1/commands/ClearCache?wait=60 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+    await peer.frame()
+    await within(ensureDeferred(daemon.stop()))
+    answers = [await within(client.lost) for client in clients]
+    assert sorted(Response(answer).status for answer in answers) == [202, 504]
+    assert await within(peer.closed) == 1001

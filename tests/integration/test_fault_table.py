@@ -15,7 +15,7 @@ from support import facts
 from support.central import chargers
 from support.examples import example, payload
 from support.peer import connect
-from support.wire import BOOT, START, STATUS, booted, is_error, journal, use
+from support.wire import BOOT, START, STATUS, booted, is_error, journal, refuse_writes, use
 
 ensure = pytest_twisted.ensureDeferred
 #: Stands in every payload that is refused, and must not come back.
@@ -171,3 +171,18 @@ def test_codes() -> None:
     assert set(ErrorCode) == set(codes.split())
     assert {code for row in ROWS for code in (row.strict, row.tolerant)} - {None} <= set(ErrorCode)
     assert set(facts.ACTIONS) == set(ACTIONS)
+
+
+@ensure
+@pytest.mark.parametrize("mode", ["strict", "tolerant"])
+async def test_database_down(start: Any, logged_errors: Any, mode: str) -> None:
+    """1.7, "database down": every message that has to be recorded is InternalError, so that the charger repeats it."""
+    daemon = start(chargers("CP1", Mode=mode))
+    peer = await booted(daemon)
+    refuse_writes(daemon, True)
+    for action, request in (("BootNotification", BOOT), ("StatusNotification", STATUS), ("StartTransaction", START)):
+        assert is_error(await peer.call(action, request), "InternalError")
+    refuse_writes(daemon, False)
+    logged_errors.flush()
+    assert (await peer.call("StatusNotification", STATUS))[0] == 3
+    await peer.leave()

@@ -118,9 +118,9 @@ class ValueTests(SynchronousTestCase):
 
     def test_variables_alone(self) -> None:
         """Who may call, and the key of secrets, are told by the environment."""
-        found = parse(env={"OCPPD_OPEN_API": "gateway", "OCPPD_SECRET_KEY": "key"})
+        found = parse(env={"OCPPD_OPEN_API": "gateway", "OCPPD_SECRET_KEY": "k" * 16})
         self.assertTrue(found.gateway_may_call)
-        self.assertEqual(found.secret_key, "key")
+        self.assertEqual(found.secret_key, "k" * 16)
 
 
 class RefusedTests(SynchronousTestCase):
@@ -134,6 +134,12 @@ class RefusedTests(SynchronousTestCase):
         self.assertTrue(line.startswith("ocppd: "), line)
         self.assertNotIn("\n", line)
         return line
+
+    def test_short_secret_key(self) -> None:
+        """A key of secrets that could be guessed is refused, and not repeated."""
+        line = self.refused(env={"OCPPD_SECRET_KEY": "hunter2"})
+        self.assertIn("OCPPD_SECRET_KEY: expected at least 16 characters", line)
+        self.assertNotIn("hunter2", line)
 
     def test_wrong_values(self) -> None:
         """The option is named, with what it takes."""

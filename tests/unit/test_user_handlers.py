@@ -130,7 +130,6 @@ class LoaderTests(SynchronousTestCase):
                 found = self.fails(spec)
                 self.assertIn(expected, found)
                 self.assertIn("importing it failed", found)
-            if name != "broken_syntax":
                 self.assertIn(f"{self.config}/{name}.py, line 2", found)
         init = "\n    def __init__(self):\n        raise KeyError('x')\n"
         self.write(self.config / "broken_init.py", GOOD.format(where="") + init)
@@ -140,6 +139,19 @@ class LoaderTests(SynchronousTestCase):
         """What is no form at all is told what forms there are."""
         for spec in ("", "Mine", ":", "module:", ":Mine", "module:not-a-name", "a.b:C.D", "file.py:"):
             self.assertIn("expected module:Class, package.module.Class or path/to/file.py:Class", self.fails(spec))
+
+    def test_signatures_are_checked(self) -> None:
+        """A handler that cannot take what it is given stops the start, which says what that is."""
+        for name, parameters, expected in (
+            ("HeartbeatRequestHandler", "self, charger", "(self, charger, request, answer)"),
+            ("ResetResponseHandler", "self, charger, request, confirmation, more", "(self, charger, request, confirmation)"),
+            ("OCPPErrorHandler", "self", "(self, charger, request, error)"),
+        ):
+            self.write(self.config / "narrow.py", GOOD.format(where="") + f"\n    def {name}({parameters}): pass\n")
+            error = self.assertRaises(StartFailed, load_handlers, "narrow.py:Mine", [self.config])
+            self.assertEqual(str(error), f"narrow.Mine.{name} must take {expected}")
+        self.write(self.config / "wide.py", GOOD.format(where="") + "\n    def HeartbeatRequestHandler(self, *given): pass\n")
+        self.load("wide:Mine")
 
     def test_names_are_checked(self) -> None:
         """A handler that is never called warns; one of no action stops the start."""

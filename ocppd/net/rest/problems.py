@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from ocppd.errors import (
     CallCancelled,
     CallErrorReceived,
@@ -244,10 +246,20 @@ def problem_of_end(record: MessageRecord) -> Problem:
     members: dict[str, Any] = {"charger": record.charger, "messageId": record.message_id}
     if kind is KINDS[CallErrorReceived]:
         members["ocppErrorCode"] = record.outcome
-        detail = f"charger {record.charger!r} answered {record.outcome}"
+        said = description_of(record.answer)
+        detail = f"charger {record.charger!r} answered {record.outcome}" + (f": {said}" if said else "")
     else:
         detail = record.detail or f"message {record.message_id} is {record.state}"
     return Problem(kind.status, {}, {**_body(kind, detail), **members})
+
+
+def description_of(answer: str | None) -> str:
+    """The errorDescription of a CALLERROR that is on record."""
+    try:
+        elements = msgspec.json.decode(answer or "[]")
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return ""
+    return elements[3] if isinstance(elements, list) and len(elements) > 3 and isinstance(elements[3], str) else ""
 
 
 def _end_of(record: MessageRecord) -> type[OcppdError]:
