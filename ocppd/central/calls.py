@@ -1,6 +1,6 @@
 """A call of ours on its way: the object that the queue, the connection and the waiting callers share.
 
-Knows no storage and no connection. OCPP-J 1.6 section 4.1.1; API.md, states of a message.
+Knows no storage and no connection. OCPP-J 1.6 section 4.1.1; docs/http-api.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.smart_charging import SetChargingProfileRequest
 from ocppd.v16.types import ChargingProfilePurposeType, Message
 
-#: What would be wrong hours later fails at once when the charger is offline (API.md, `?offline=`).
+#: What would be wrong hours later fails at once when the charger is offline (docs/http-api.md).
 FAILS_OFFLINE: Final = frozenset(
     {
         "DataTransfer",

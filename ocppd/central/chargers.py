@@ -18,7 +18,7 @@ from ocppd.config import ChargerSettings, Configuration
 from ocppd.errors import UnknownCharger
 from ocppd.ocppj.frames import EMPTY
 
-#: Messages per charger that are kept in memory: those that are not worth a row (API.md, `/messages`).
+#: Messages per charger that are kept in memory: those that are not worth a row (docs/http-api.md).
 RECENT_KEPT: Final = 50
 #: A message beyond this is remembered without its payload, so that no charger fills the memory.
 RECENT_BYTES: Final = 16 * 1024

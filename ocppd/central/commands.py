@@ -1,4 +1,4 @@
-"""Calls to chargers, wherever they are connected: from accepted to ended. API.md, "Commands"; REQUIREMENTS S-1 to S-7.
+"""Calls to chargers, wherever they are connected: from accepted to ended. docs/http-api.md; REQUIREMENTS S-1 to S-7.
 
 A call is valid and journaled before anybody hears that it was accepted. Deferreds are kept per message id until the
 call has ended; cancelling one stops the waiting, not the call. Knows no HTTP.

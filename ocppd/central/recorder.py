@@ -60,7 +60,7 @@ class Recorder:
         self._storage = storage
         self._boots_settle = boots_settle
         self._authorize = authorize
-        #: The durable actions: transaction frames, boots, statuses, security frames (API.md, `/messages`).
+        #: The durable actions: transaction frames, boots, statuses, security frames (docs/http-api.md).
         self.methods: dict[str, Method] = {
             "BootNotification": self._boot,
             "StatusNotification": self._status,

@@ -42,7 +42,7 @@ FINAL_STATES = frozenset(MessageState) - {MessageState.QUEUED, MessageState.SENT
 
 
 class TransactionState(StrEnum):
-    """The life of a transaction (API.md, shape `transaction`)."""
+    """The life of a transaction (docs/http-api.md)."""
 
     OPEN = "open"
     STOPPED = "stopped"

@@ -1,4 +1,4 @@
-"""README.md as its readers use it: every example is run, every option and link is looked up."""
+"""README.md and docs/ as their readers use them: every example is run, every option and link is looked up."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from support.daemon import ROOT, TWISTD, environment
 from support.programs import Daemon, Program, needed, simulator
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 #: Whom the examples are run against.
 NAME = "CP0001_V1"
@@ -24,8 +25,8 @@ CONFIGURATION = {"Chargers": [{"Name": NAME, "HeartBeatInterval": 60}]}
 
 
 def blocks(*languages: str) -> list[str]:
-    """The fenced blocks in one of these languages."""
-    return [block for language, block in FENCED.findall(README) if language in languages]
+    """The fenced blocks of README.md and docs/ in one of these languages."""
+    return [block for language, block in FENCED.findall(DOCS) if language in languages]
 
 
 def commands(word: str) -> list[str]:

@@ -107,7 +107,7 @@ async def test_order_of_a_burst(start: Any) -> None:
 
 @ensure
 async def test_offline_calls(start: Any) -> None:
-    """What waits goes out after the next connection of an accepted charger; what does not wait fails at once (API.md)."""
+    """What waits goes out after the next connection of an accepted charger; what does not wait fails at once."""
     daemon = start()
     await known(daemon)
     submit = daemon.central.commands.submit

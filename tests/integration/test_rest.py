@@ -1,4 +1,4 @@
-"""`/api/v1` over a real port: commands and every status code of the table. API.md section 2."""
+"""`/api/v1` over a real port: commands and every status code of the table. docs/http-api.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `/api/v1` shows of chargers, messages, transactions and meter values. API.md, "Resources" and "Shapes"."""
+"""What `/api/v1` shows of chargers, messages, transactions and meter values. docs/http-api.md and "Shapes"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three seed paths, byte for byte. API.md section 1."""
+"""The three seed paths, byte for byte. docs/http-api.md."""
 
 from __future__ import annotations
 

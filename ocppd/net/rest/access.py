@@ -1,4 +1,4 @@
-"""Who may call while there is no API key: pure decisions. API.md, "Access".
+"""Who may call while there is no API key: pure decisions. docs/http-api.md.
 
 Whoever can reach the port from this very machine may call, unless something shows that the request is another's: a
 proxy that passes it on, a name that was bound to this address (DNS rebinding), a page of another site in a browser.

@@ -1,4 +1,4 @@
-"""Request bodies: bounded while they are received, read as JSON. API.md, "Access" and section 2.
+"""Request bodies: bounded while they are received, read as JSON. docs/http-api.md and section 2.
 
 Twisted Web hands a request over when its body is there, however large, and keeps it on disk until then. `ApiRequest`
 keeps no more than the limit, throws away the rest, and hangs up on a sender who goes on and on.

@@ -1,4 +1,4 @@
-"""What every request passes before its route: the rules of access, and what no path or body may be. API.md, "Access"."""
+"""What every request passes before its route: the rules of access, and what no path or body may be. docs/http-api.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Query parameters: every one known, single and readable, or the request is refused. API.md section 2. Pure.
+"""Query parameters: every one known, single and readable, or the request is refused. docs/http-api.md. Pure.
 
 A misspelt filter that is ignored shows everything to somebody who asked for little.
 """

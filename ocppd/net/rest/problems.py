@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: one table from an error's type to its status, name and title. RFC 9457; API.md section 2.
+"""Errors as HTTP answers: one table from an error's type to its status, name and title. RFC 9457; docs/http-api.md.
 
 Also the errors that only a request can have. Knows neither Klein nor what a request is made of.
 """
@@ -95,7 +95,7 @@ class BodyTooLarge(RequestError):
 
 
 class NotJsonType(RequestError):
-    """A body of another media type; a page of another site could send that without asking (API.md, "Access")."""
+    """A body of another media type; a page of another site could send that without asking (docs/http-api.md)."""
 
     def __init__(self) -> None:
         super().__init__("a body must be application/json")

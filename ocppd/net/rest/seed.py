@@ -1,4 +1,4 @@
-"""The three seed paths, kept to the byte. API.md section 1.
+"""The three seed paths, kept to the byte. docs/http-api.md.
 
 Thin adapters: what they say and do is what `/api/v1` says and does, in another shape.
 """

@@ -1,4 +1,4 @@
-"""Records as the JSON that operators see. API.md, "Shapes". Pure.
+"""Records as the JSON that operators see. docs/http-api.md. Pure.
 
 Members that do not apply are left out. Instants are RFC 3339 in UTC with milliseconds.
 """

@@ -1,4 +1,4 @@
-"""Who may call without an API key. API.md, "Access"."""
+"""Who may call without an API key. docs/http-api.md."""
 
 from __future__ import annotations
 

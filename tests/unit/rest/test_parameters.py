@@ -1,4 +1,4 @@
-"""Query parameters and cursors. API.md section 2."""
+"""Query parameters and cursors. docs/http-api.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors as problems. RFC 9457; API.md section 2."""
+"""Errors as problems. RFC 9457; docs/http-api.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records as JSON. API.md, "Shapes"."""
+"""Records as JSON. docs/http-api.md."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`/api/v1`: the whole central system as resources. API.md section 2."""
+"""`/api/v1`: the whole central system as resources. docs/http-api.md."""

@@ -1,4 +1,4 @@
-"""Chargers, their connections and connectors, and identities that are not configured. API.md, "Resources"."""
+"""Chargers, their connections and connectors, and identities that are not configured. docs/http-api.md."""
 
 from __future__ import annotations
 

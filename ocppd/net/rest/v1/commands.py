@@ -1,4 +1,4 @@
-"""Commands: every message that a 1.6 central system may send, by one table. API.md, "Commands"."""
+"""Commands: every message that a 1.6 central system may send, by one table. docs/http-api.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages, both ways, with their answers. API.md, "Resources"."""
+"""Messages, both ways, with their answers. docs/http-api.md."""
 
 from __future__ import annotations
 

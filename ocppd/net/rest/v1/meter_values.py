@@ -1,4 +1,4 @@
-"""Meter values: one item per sample, in order of arrival, raw and in the unit that can be compared. API.md, "Resources".
+"""Meter values: one item per sample, in order of arrival, raw and in the unit that can be compared. docs/http-api.md.
 
 A row of the records holds all samples of one instant, so a cursor names a row and a place in it.
 """

@@ -1,4 +1,4 @@
-"""Transactions. API.md, "Resources"."""
+"""Transactions. docs/http-api.md."""
 
 from __future__ import annotations
 
