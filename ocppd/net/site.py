@@ -12,13 +12,14 @@ from typing import Any, Final, cast
 
 from autobahn.twisted.resource import WebSocketResource
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IProtocolNegotiationFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
 from ocppd.clock import Clock, DelayedCall
 from ocppd.net.websocket import HANDSHAKE_TIMEOUT_S, ChargerFactory, plain_address
@@ -140,6 +141,7 @@ class ApiSite(Site):
         return super().getResourceFor(request)
 
 
+@implementer(IProtocolNegotiationFactory)
 class OnePort(Factory):
     """The factory of the port."""
 
@@ -149,6 +151,10 @@ class OnePort(Factory):
         self.chargers = chargers
         self.site = site
         self.clock = clock
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What a TLS endpoint may agree on by ALPN: without this a client that offers anything is refused."""
+        return [b"http/1.1"]
 
     def startFactory(self) -> None:
         """The port listens."""

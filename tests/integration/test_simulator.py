@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime
-import ipaddress
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -13,11 +11,6 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
@@ -30,6 +23,7 @@ from ocppd.simulator import SILENCE, AnswerError, CallRefused, Charger, Handshak
 from ocppd.v16.core import DataTransferRequest, ResetConfirmation
 from ocppd.v16.types import Reason, ResetStatus
 from support.scripted import NOTHING, TIME, Refusal, ScriptedCentralSystem
+from support.tls import self_signed
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"backoff_first_s": 0.02, "reboot_s": 0.01, "unplug_s": 0.01, "job_step_s": 0.01, "boot_retry_s": 0.02}
@@ -110,19 +104,7 @@ async def test_a_scripted_charger_is_told_how_it_was_closed(central: ScriptedCen
 @pytest_twisted.ensureDeferred
 async def test_tls(logged_errors: Any) -> None:
     """wss: the central system's certificate is checked against the roots that are given (profile 2, white paper A00)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-        .public_bytes(Encoding.PEM)
-    )
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    secret, certificate = self_signed()
     system = ScriptedCentralSystem(reactor, PrivateCertificate.loadPEM(certificate + secret).options())
     trusting = Charger("CP1", system.url, reactor, automatic=False, authority_pem=certificate)
     await trusting.connect()
