@@ -42,7 +42,7 @@ DEMOTED = tuple(
     re.compile(pattern)
     for pattern in (
         r"(Starting|Stopping) factory ",
-        r"\S+ starting on \d+$",
+        r"\S+( \(TLS\))? starting on \d+$",
         r"\((TCP|UDP|UNIX|TLS) Port .* Closed\)$",
         r"failing WebSocket opening handshake",
         r"dropping connection to peer ",
