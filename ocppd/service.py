@@ -157,7 +157,9 @@ class OcppdService(Service):
 
     def _expire(self) -> None:
         if self.central is not None:
-            self.central.commands.expire().addErrback(_log_failure, "queued calls could not be looked through")
+            expired = self.central.commands.expire()
+            expired.addErrback(lambda failure: failure.trap(StorageUnavailable))  # the writer tells of it; the next round is soon
+            expired.addErrback(_log_failure, "queued calls could not be looked through")
 
     # Stop
 

@@ -256,12 +256,12 @@ class Commands:
         """A call that was committed as `sent` was not written: it waits again. Called by the connection."""
         self._record(call.message_id, lambda: self._storage.call_requeued(call.message_id))
 
-    def _record(self, message_id: str, write: Callable[[], Deferred[None]]) -> Deferred[None]:
+    def _record(self, message_id: str, write: Callable[[], Deferred[None]], *, again: bool = False) -> Deferred[None]:
         """Write now, or as soon as storage takes it; fires after the first attempt."""
 
         def refused(failure: Failure) -> None:
             failure.trap(StorageUnavailable)
-            if not self._unrecorded:
+            if not (self._unrecorded or again):
                 log.warn("the ends of calls cannot be recorded now, and will be: {reason}", reason=failure.getErrorMessage())
             self._unrecorded[message_id] = write
             if len(self._unrecorded) > UNRECORDED_KEPT:
@@ -272,7 +272,7 @@ class Commands:
     def _record_again(self) -> None:
         unrecorded, self._unrecorded = self._unrecorded, OrderedDict()
         for message_id, write in unrecorded.items():
-            self._record(message_id, write).addErrback(_log_bug, message_id, "what became of it")
+            self._record(message_id, write, again=True).addErrback(_log_bug, message_id, "what became of it")
 
     def _tell(self, message_id: str, ended: Ended) -> None:
         for waiting in self._waiting.pop(message_id, []):

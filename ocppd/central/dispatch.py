@@ -190,8 +190,10 @@ class Dispatch:
         amended: Deferred[Any] = self._recorder.failed(recorded, frame)
         return amended.addCallbacks(lambda _: frame, lambda unwritten: self._not_recorded(unwritten, caller, call))
 
-    def _late_handler(self, failure: Failure, recorded: Recorded, caller: Caller, call: Call) -> Message:
+    def _late_handler(self, failure: Failure, recorded: Recorded, caller: Caller, call: Call) -> Message | Failure:
         failure.trap(DeadlinePassed)
+        if not recorded.settled:  # nobody but the handler lets a charger in
+            return failure
         log.error(
             "{charger}: the handler of {action} took longer than {seconds} s; answered as recorded",
             charger=caller.name, action=call.action, seconds=RECORDED_DEADLINE_S,
@@ -200,8 +202,9 @@ class Dispatch:
 
     def _not_recorded(self, failure: Failure, caller: Caller, call: Call) -> bytes:
         """Nothing is on disk: InternalError, so that the charger repeats it (E-1)."""
-        if failure.check(StorageUnavailable):
-            log.error(
+        if failure.check(StorageUnavailable):  # the writer tells of the outage itself
+            note = log.error if caller.is_news("not recorded") else log.debug
+            note(
                 "{charger}: {action} could not be recorded: {reason}",
                 charger=caller.name,
                 action=call.action,

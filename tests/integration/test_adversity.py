@@ -149,6 +149,26 @@ async def test_a_verdict_holds_on_the_newest_connection(start: Any) -> None:
 
 
 @ensure
+async def test_a_verdict_that_never_comes(start: Any, logged_errors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2.2: a handler that does not decide about a boot in time lets nobody in; the charger is told to come again."""
+    monkeypatch.setattr(dispatch, "RECORDED_DEADLINE_S", 0.1)
+
+    class Undecided(CentralSystemHandlers):
+        def BootNotificationRequestHandler(self, charger: Any, request: Any, answer: Any) -> Any:
+            return Deferred()
+
+    daemon = start(handlers=use(Undecided))
+    peer = await connect(daemon.port)
+    assert is_error(await peer.call("BootNotification", BOOT), "InternalError")
+    assert is_error(await peer.call("Heartbeat"), "SecurityError")
+    await peer.leave()
+    peer = await connect(daemon.port)
+    assert is_error(await peer.call("Heartbeat"), "SecurityError")
+    assert len(logged_errors.flush()) == 1
+    await peer.leave()
+
+
+@ensure
 async def test_an_accepted_interval_is_never_nothing(start: Any) -> None:
     """B-1: a handler's Accepted with interval 0 goes out with the configured one; Pending may say 0."""
 
@@ -232,6 +252,21 @@ async def test_a_full_writer_does_not_stop_the_reactor(start: Any) -> None:
     peer.send([3, second.message_id, {"status": "Accepted"}])
     await peer.silence()
     await peer.leave()
+
+
+@ensure
+async def test_an_outage_fills_no_log(start: Any, logged_errors: Any) -> None:
+    """While storage is down the looking through of queued calls logs no traceback, however often it comes round."""
+    daemon = start()
+    await storage_of(daemon).check()
+    refuse_writes(daemon, True)
+    daemon.service._expire()
+    with pytest.raises(StorageUnavailable):
+        await storage_of(daemon).check()
+    refuse_writes(daemon, False)
+    told = logged_errors.flush()
+    assert told, "the writer tells of it"
+    assert all(isinstance(each, dict) for each in told), told  # lines, no failure with its traceback
 
 
 @ensure
