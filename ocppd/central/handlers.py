@@ -7,7 +7,8 @@ plain function, return a Deferred, or be `async def`.
 itself; what has to be durable is recorded by then, with that answer. Return it, return another confirmation of the
 same type (its difference is recorded before it leaves), or return None for `answer`. Raise `ocppd.errors.Violation`
 to answer CALLERROR with its code; any other exception is logged and answered InternalError. A handler that takes
-longer than its deadline (`ocppd.central.dispatch`) is cancelled.
+longer than its deadline (`ocppd.central.dispatch`) is cancelled: what is recorded is answered as it was recorded, anything
+else, a boot included, InternalError.
 
 `{Action}ResponseHandler(charger, request, confirmation)` runs after the answer to a call of ours was recorded,
 `OCPPErrorHandler(charger, request, error)` after a CALLERROR. What they return is awaited and otherwise ignored.
