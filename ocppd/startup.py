@@ -34,6 +34,8 @@ from ocppd.errors import StartFailed
 START_FAILED_MARK = f"1 {StartFailed.__module__}.{StartFailed.__qualname__}".encode()
 #: twistd's limit for a message on that pipe.
 STATUS_BYTES = 100
+#: The kernel's own idea of when it booted moves a little.
+CLOCK_STEP_S = 2
 #: A child that has reported its failure has a pidfile to remove and an interpreter to end.
 LAST_STEPS_S = 10
 
@@ -60,7 +62,31 @@ def check_twistd(options: Mapping[str, Any]) -> None:
         if not os.access(os.path.dirname(os.path.abspath(pidfile)), os.W_OK):
             raise StartFailed(f"the pidfile {pidfile} cannot be written; choose another one with --pidfile") from None
     else:
-        raise StartFailed(f"process {pid} runs already by {pidfile}; stop it, or choose another file with --pidfile")
+        if not is_another(pid, os.stat(pidfile).st_mtime):
+            raise StartFailed(f"process {pid} runs already by {pidfile}; stop it, or choose another file with --pidfile")
+        # Left by a crash or a power cut. twistd would refuse to start, because there is a process of that number.
+        try:
+            os.unlink(pidfile)
+        except OSError as error:
+            raise StartFailed(f"the pidfile {pidfile} of an earlier run cannot be removed: {error.strerror}") from error
+
+
+def is_another(pid: int, written: float) -> bool:
+    """Whether a process is surely not the one whose number was written to a pidfile at `written` (seconds since 1970).
+
+    It has ended and waits to be collected; or it began after that, and is no twistd. Where the system does not tell, False.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as opened:
+            fields = opened.read().rpartition(b")")[2].split()
+        with open(f"/proc/{pid}/cmdline", "rb") as opened:
+            command = opened.read()
+        with open("/proc/stat", "rb") as opened:
+            booted = next(int(line.split()[1]) for line in opened if line.startswith(b"btime "))
+        began = booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, StopIteration):
+        return False
+    return fields[0] in (b"Z", b"X") or (began > written + CLOCK_STEP_S and b"twist" not in command)
 
 
 class Terminal:

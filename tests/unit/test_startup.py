@@ -308,6 +308,34 @@ class CheckTests(SynchronousTestCase):
         error = self.assertRaises(StartFailed, self.check)
         self.assertIn(f"process {os.getpid()} runs already", str(error))
 
+    def test_pidfile_of_a_process_that_ended(self) -> None:
+        """A killed daemon that nobody has collected yet does not stop the next start (its pidfile goes)."""
+        child = subprocess.Popen([sys.executable, "-c", ""])
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is still there
+        self.addCleanup(child.wait)
+        self.pidfile.write_text(str(child.pid))
+        self.check()
+        self.assertFalse(self.pidfile.exists())
+
+    def test_pidfile_from_before_a_power_cut(self) -> None:
+        """A process that began after the pidfile was written, and is no twistd, only has the same number by now."""
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        self.addCleanup(child.communicate)
+        self.pidfile.write_text(str(child.pid))
+        self.assertRaises(StartFailed, self.check)
+        os.utime(self.pidfile, (0, 0))
+        self.check()
+        self.assertFalse(self.pidfile.exists())
+
+    def test_an_older_pidfile_of_a_twistd(self) -> None:
+        """A living twistd is never taken for another process, whatever the clock did since."""
+        child = subprocess.Popen([sys.executable, "-c", "input()", "twistd"], stdin=subprocess.PIPE)
+        self.addCleanup(child.communicate)
+        self.pidfile.write_text(str(child.pid))
+        os.utime(self.pidfile, (0, 0))
+        self.assertRaises(StartFailed, self.check)
+        self.assertTrue(self.pidfile.exists())
+
     def test_directories(self) -> None:
         """A directory that is not there."""
         self.assertIn("--pidfile", str(self.assertRaises(StartFailed, self.check, pidfile=str(self.directory / "no/x.pid"))))
