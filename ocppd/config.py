@@ -144,6 +144,16 @@ class Settings:
     #: The HTTP API is also open to the gateway of a container's network (OCPPD_OPEN_API=gateway).
     gateway_may_call: bool = False
     secret_key: str | None = field(default=None, repr=False)
+    #: A `redis:`, `rediss:` or `redis+sentinel:` URL where there are several nodes; it may hold a password.
+    redis: str | None = field(default=None, repr=False)
+    #: Processes that share the port. With more than one, this process only watches over them.
+    workers: int = 1
+    #: What this node is called in the HTTP API; None names it after its host and port.
+    node: str | None = None
+    #: Start on a PostgreSQL server that may lose what it has committed.
+    unsafe_database: bool = False
+    #: Over how many seconds the chargers' connections are closed when the daemon stops; 0 closes them at once.
+    drain_s: float = 0.0
 
 
 class _Members(dict[str, Any]):

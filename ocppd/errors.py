@@ -6,6 +6,7 @@
     ├── StartFailed               the daemon cannot start; its text is the one line an operator reads
     │   └── ConfigurationError    a key of configs.json, named by its path
     ├── StorageUnavailable        records cannot be read or written at the moment
+    ├── BusUnavailable            other nodes cannot be reached at the moment
     ├── NotFound
     │   ├── UnknownCharger
     │   ├── UnknownMessage
@@ -14,6 +15,7 @@
     ├── InvalidPayload            a payload for one of our own messages, with all its violations
     └── CallFailed                a call to a charger that ended without a CALLRESULT
         ├── NotConnected          nothing was sent
+        ├── HolderUnreachable     nothing was sent: the node that holds the charger cannot be reached
         ├── NotPermitted          the charger's registration forbids it (REQUIREMENTS 2.2)
         ├── QueueFull             nothing was sent
         ├── NotCancellable        it is no longer queued
@@ -67,6 +69,10 @@ class ConfigurationError(StartFailed):
 
 class StorageUnavailable(OcppdError):
     """The records cannot be reached; the same request may succeed later."""
+
+
+class BusUnavailable(OcppdError):
+    """Other nodes cannot be reached; the same request may succeed later."""
 
 
 class NotFound(OcppdError):
@@ -144,6 +150,13 @@ class NotConnected(CallFailed):
 
     def __init__(self, charger: str, message_id: str | None = None) -> None:
         super().__init__(charger, message_id, f"charger {charger!r} is not connected")
+
+
+class HolderUnreachable(CallFailed):
+    """The charger is connected to another node, which cannot be reached at the moment; nothing was sent."""
+
+    def __init__(self, charger: str, message_id: str | None = None) -> None:
+        super().__init__(charger, message_id, f"the node that charger {charger!r} is connected to cannot be reached")
 
 
 class NotPermitted(CallFailed):

@@ -30,6 +30,9 @@ DEFAULT_CONFIG = "configs.json"
 DEFAULT_DATABASE_FILE = "ocppd.sqlite"
 #: What encrypts passwords of chargers must not be guessed.
 SECRET_KEY_LENGTH = 16
+#: More processes than any machine of today has cores for.
+MOST_WORKERS = 256
+LONGEST_DRAIN_S = 3600
 DEFAULT_CHARGER_PATH = "/ocppj/1.6"
 ENDPOINT = "tcp:9033:interface=127.0.0.1"
 
@@ -53,6 +56,8 @@ _ENDPOINT = re.compile(r"[a-z][a-z0-9_-]*:.*", re.DOTALL)
 #: module:Class, package.module.Class, path/to/file.py:Class.
 _HANDLERS = re.compile(r"(?:[^\W\d]\w*(?:\.[^\W\d]\w*)*|.+\.py):[^\W\d]\w*|[^\W\d]\w*(?:\.[^\W\d]\w*)+", re.DOTALL)
 _DATABASE = re.compile(r"[a-z][a-z0-9+_]*://.*", re.DOTALL)
+_REDIS = re.compile(r"(?:redis|rediss|rediss?\+sentinel)://.+", re.DOTALL)
+_NODE = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 _SQLITE_FILE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?:///)(?P<path>[^/:?][^?]*)(?P<query>\?.*)?", re.DOTALL)
 
 E = TypeVar("E", bound=StrEnum)
@@ -78,6 +83,16 @@ class Options(usage.Options):
         _option("config", "c", DEFAULT_CONFIG, "The configuration file."),
         _option("database", "d", f"sqlite:///{DEFAULT_DATABASE_FILE}", "Where records are kept: an SQLAlchemy URL."),
         _option(
+            "redis",
+            None,
+            "none",
+            "Connects several nodes over one PostgreSQL database: redis://host:6379/0, rediss:// for TLS, or "
+            "redis+sentinel://host:26379,host:26379/0?service=name.",
+        ),
+        _option("workers", "w", "1", "Processes that share the port and are watched over; more than 1 need --redis."),
+        _option("node", None, "host:port", "What this node is called in the HTTP API."),
+        _option("drain", None, "0", "Seconds over which the chargers' connections are closed when the daemon stops."),
+        _option(
             "handlers",
             None,
             "none",
@@ -88,6 +103,15 @@ class Options(usage.Options):
         _option("handshake", None, "refuse", "Without a common subprotocol: refuse (HTTP 400) or spec (open, then close)."),
         _option("log-format", None, "text", "text or json lines."),
         _option("log-level", None, "info", "debug, info, warn, error or critical."),
+    ]
+
+    optFlags: ClassVar[list[list[str | None]]] = [
+        [
+            "unsafe-database",
+            None,
+            "Start even where PostgreSQL may lose what it has committed (fsync or synchronous_commit is off). "
+            "Environment: OCPPD_UNSAFE_DATABASE=1.",
+        ],
     ]
 
     settings: Settings
@@ -147,6 +171,11 @@ class Options(usage.Options):
             log_level=self._value("log-level", _choice(LogLevel), LogLevel.INFO),
             gateway_may_call=self._gateway_may_call(),
             secret_key=self._secret_key(),
+            redis=self._value("redis", _redis, None),
+            workers=self._value("workers", _workers, "1"),
+            node=self._value("node", _node, None),
+            unsafe_database=bool(self["unsafe-database"]) or self.environ.get("OCPPD_UNSAFE_DATABASE") == "1",
+            drain_s=self._value("drain", _drain, "0"),
         )
 
     def _value(self, name: str, check: Callable[[str], Any], default: Any) -> Any:
@@ -246,6 +275,35 @@ def _database(text: str, directory: Path) -> str:
     if found is None or found["path"].startswith("file:"):
         return text
     return found["scheme"] + str(directory / found["path"]) + (found["query"] or "")
+
+
+def _redis(text: str) -> str:
+    """The URL as it is; it is read where the bus is made. An error does not repeat it: it may hold a password."""
+    if not _REDIS.fullmatch(text):
+        raise ValueError("expected a URL such as redis://127.0.0.1:6379/0, rediss://… or redis+sentinel://…")
+    return text
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST_WORKERS):
+        raise ValueError(f"expected a number from 1 to {MOST_WORKERS}")
+    return int(text)
+
+
+def _node(text: str) -> str:
+    if not _NODE.fullmatch(text):
+        raise ValueError("expected at most 64 letters, digits and -._:/")
+    return text
+
+
+def _drain(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_DRAIN_S:
+        raise ValueError(f"expected a number of seconds from 0 to {LONGEST_DRAIN_S}")
+    return seconds
 
 
 def _handlers(text: str) -> str:
