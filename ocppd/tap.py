@@ -109,8 +109,7 @@ class Options(usage.Options):
         [
             "unsafe-database",
             None,
-            "Start even where PostgreSQL may lose what it has committed (fsync or synchronous_commit is off). "
-            "Environment: OCPPD_UNSAFE_DATABASE=1.",
+            f"Start even where PostgreSQL may lose what it has committed. Environment: {_variable('unsafe-database')}=1.",
         ],
     ]
 
