@@ -185,10 +185,11 @@ class NotCancellable(CallFailed):
 
 
 class CallTimeout(CallFailed):
-    """No answer came within `timeout_s` seconds after the frame was written."""
+    """No answer came within `timeout_s` seconds after the frame was written; None where that is not known any more."""
 
-    def __init__(self, charger: str, message_id: str, timeout_s: float) -> None:
-        super().__init__(charger, message_id, f"charger {charger!r} did not answer within {timeout_s:g} s")
+    def __init__(self, charger: str, message_id: str, timeout_s: float | None) -> None:
+        within = "in time" if timeout_s is None else f"within {timeout_s:g} s"
+        super().__init__(charger, message_id, f"charger {charger!r} did not answer {within}")
         self.timeout_s = timeout_s
 
 

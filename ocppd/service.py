@@ -11,7 +11,9 @@ import errno
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final, cast
 
 from twisted.application.service import IService, Service
@@ -21,6 +23,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ocppd.bus.api import Bus
+from ocppd.bus.local import LocalBus
+from ocppd.central.cluster import BEAT_S
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.system import CentralSystem
 from ocppd.config import Configuration, Settings, load_configuration
@@ -54,7 +59,8 @@ class OcppdService(Service):
         self._configuration = load_configuration(settings.config)
         self._socket: socket.socket | None = None
         self._storage: Storage | None = None
-        self._expiry: LoopingCall | None = None
+        self._bus: Bus | None = None
+        self._loops: list[LoopingCall] = []
         self._stopping = False
         #: What `listen` of a Twisted endpoint gives (IListeningPort).
         self.port: Any = None
@@ -83,18 +89,27 @@ class OcppdService(Service):
 
     def _start(self) -> None:
         handlers = self._load_handlers()
-        storage = SqlStorage(self._settings.database, self._reactor, self._settings.secret_key)
+        node = f"{self._settings.node or default_node(self._settings.port)}#{token_hex(4)}"
+        bus = self._bus = make_bus(self._settings.redis, node, self._reactor)
+        storage = SqlStorage(self._settings.database, self._reactor, self._settings.secret_key, node=node)
         storage.start()
         self._storage = storage
-        interrupted = storage.calls_interrupted(int(self._reactor.seconds() * 1000))
-        interrupted.addCallbacks(_tell_interrupted, _log_failure, errbackArgs=("calls of the last run could not be settled",))
-        self.central = CentralSystem(self._configuration, storage, self._reactor, handlers, self._settings.unknown_id_tags)
+        unknown_id_tags = self._settings.unknown_id_tags
+        self.central = CentralSystem(self._configuration, storage, self._reactor, handlers, bus, unknown_id_tags)
+        self.central.cluster.start().addErrback(_log_failure, "calls of the last run could not be settled")
+        bus.start(self.central.cluster)
         self._tell_passwords(self._configuration)
         self._listen(self.central, storage)
-        self._expiry = LoopingCall(self._expire)
-        self._expiry.clock = self._reactor
-        self._expiry.start(EXPIRY_INTERVAL_S, now=False)
+        self._repeat(self._expire, EXPIRY_INTERVAL_S)
+        if storage.shared:
+            self._repeat(self._beat, BEAT_S)
         self._take_signals()
+
+    def _repeat(self, call: Callable[[], object], interval_s: float) -> None:
+        loop = LoopingCall(call)
+        loop.clock = self._reactor
+        loop.start(interval_s, now=False)
+        self._loops.append(loop)
 
     def _load_handlers(self) -> CentralSystemHandlers:
         if self._settings.handlers is None:
@@ -161,6 +176,12 @@ class OcppdService(Service):
             expired.addErrback(lambda failure: failure.trap(StorageUnavailable))  # the writer tells of it; the next round is soon
             expired.addErrback(_log_failure, "queued calls could not be looked through")
 
+    def _beat(self) -> None:
+        if self.central is not None:
+            beaten = self.central.cluster.beat()
+            beaten.addErrback(lambda failure: failure.trap(StorageUnavailable))  # the writer tells of it; the next one is soon
+            beaten.addErrback(_log_failure, "this node could not say that it lives")
+
     # Stop
 
     def stopService(self) -> Deferred[None]:
@@ -170,8 +191,9 @@ class OcppdService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        if self._expiry is not None and self._expiry.running:
-            self._expiry.stop()
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
         if self.port is not None:
             await maybeDeferred(self.port.stopListening)
         if self.central is not None:
@@ -181,6 +203,10 @@ class OcppdService(Service):
             self.central.commands.stop_waiting()
         if self._factory is not None:
             await self._factory.site.answered().addTimeout(ANSWER_GRACE_S, self._reactor).addErrback(_trap_timeout)
+        if self.central is not None:
+            await self.central.cluster.stop().addErrback(lambda failure: failure.trap(StorageUnavailable))
+        if self._bus is not None:
+            await self._bus.stop()
         if self._storage is not None:
             await self._storage.stop()
         log.info("stopped")
@@ -198,6 +224,22 @@ class OcppdService(Service):
 def make_service(settings: Settings, reactor: Any) -> IService:
     """The daemon that these settings describe, not started. Raises ConfigurationError."""
     return cast(IService, OcppdService(settings, reactor, Path.cwd()))
+
+
+def default_node(port: str) -> str:
+    """What this node is called where nobody says: its host, and its port where that is a number."""
+    host = socket.gethostname()
+    return f"{host}:{port}" if port.isdigit() else host
+
+
+def make_bus(url: str | None, node: str, reactor: Any) -> Bus:
+    """The bus of this URL, not started; that of a single node without one. Raises StartFailed."""
+    if url is None:
+        return LocalBus(node, reactor)
+    # txredisapi takes the global reactor when it is imported, so not before the start.
+    from ocppd.bus.redis import RedisBus
+
+    return RedisBus(url, node, reactor)
 
 
 def bind(port: int) -> socket.socket:
@@ -249,11 +291,6 @@ def _bind_failure(port: str, error: BaseException) -> str:
 
 def _trap_timeout(failure: Failure) -> None:
     failure.trap(TimeoutError)
-
-
-def _tell_interrupted(count: int) -> None:
-    if count:
-        log.warn("{count} calls of the last run were sent and not answered; their outcome is unknown", count=count)
 
 
 def _log_failure(failure: Failure, what: str) -> None:

@@ -72,6 +72,10 @@ class Bus(Protocol):
         """The identity of this node."""
 
     @property
+    def alone(self) -> bool:
+        """Whether this bus knows no other nodes, and never will."""
+
+    @property
     def available(self) -> bool:
         """Whether the last that is known of the bus is that it works; always True where there is but one node."""
 

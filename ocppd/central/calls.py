@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
+
 from ocppd.errors import (
     CallCancelled,
     CallErrorReceived,
@@ -15,13 +17,16 @@ from ocppd.errors import (
     CallFailed,
     CallTimeout,
     Disconnected,
+    HolderUnreachable,
     InvalidResponse,
     NotPermitted,
     OutcomeUnknown,
+    Violation,
 )
 from ocppd.ocppj.frames import CallError
 from ocppd.storage.records import CallEnd, MessageRecord, MessageState
 from ocppd.v16.actions import ACTIONS, Action
+from ocppd.v16.codec import decode
 from ocppd.v16.smart_charging import SetChargingProfileRequest
 from ocppd.v16.types import ChargingProfilePurposeType, Message
 
@@ -106,10 +111,28 @@ class PendingCall:
     expires_ms: int
     #: Waits for the next connection when this one is lost (S-6).
     queues: bool
+    #: The node that accepted it.
+    origin: str | None = None
     #: When it was journaled as `sent`.
     sent_ms: int | None = None
     #: Whether the charger may have it.
     written: bool = False
+
+    @classmethod
+    def of_record(cls, record: MessageRecord, request: Message | None = None) -> PendingCall:
+        """A call that is on record, without its secrets."""
+        return cls(
+            message_id=record.message_id,
+            charger=record.charger,
+            action=record.action,
+            request=Message() if request is None else request,
+            frame=record.frame,
+            created_ms=record.created_ms,
+            expires_ms=record.expires_ms or 0,
+            queues=False,
+            origin=record.origin,
+            sent_ms=record.sent_ms,
+        )
 
     def confirmed(self, confirmation: Message, answer: str, now_ms: int) -> Ended:
         """The charger answered CALLRESULT; its status, where it has one, is the outcome."""
@@ -156,5 +179,54 @@ class PendingCall:
         """The charger's registration does not permit it any more (2.2)."""
         return self._failed(MessageState.ERROR, NotPermitted(self.charger, self.action, reason), now_ms)
 
+    def unreachable(self, failure: HolderUnreachable, now_ms: int) -> Ended:
+        """The node that holds the charger could not be told of it."""
+        return self._failed(MessageState.ERROR, failure, now_ms)
+
     def _failed(self, state: MessageState, failure: CallFailed, now_ms: int) -> Ended:
         return Ended(CallEnd(self.message_id, state, now_ms, detail=str(failure)), failure, self.sent_ms)
+
+
+def ended_of(record: MessageRecord) -> Ended:
+    """The end of a call that is on record in a final state, as its callers are told it."""
+    end = CallEnd(
+        record.message_id,
+        record.state,
+        record.answered_ms or 0,
+        record.outcome,
+        record.answer,
+        record.late,
+        record.detail,
+    )
+    return Ended(end, _result_of(record), record.sent_ms)
+
+
+def _result_of(record: MessageRecord) -> Message | CallFailed:
+    charger, message_id = record.charger, record.message_id
+    match record.state:
+        case MessageState.COMPLETED:
+            return _confirmation_of(record)
+        case MessageState.TIMEOUT:
+            return CallTimeout(charger, message_id, None)
+        case MessageState.EXPIRED:
+            return CallExpired(charger, message_id)
+        case MessageState.CANCELLED:
+            return CallCancelled(charger, message_id)
+        case MessageState.UNKNOWN:
+            return OutcomeUnknown(charger, message_id)
+    if record.answer is None:
+        return Disconnected(charger, message_id)
+    if record.answer.startswith("[4"):
+        _, _, code, description, details = msgspec.json.decode(record.answer)
+        return CallErrorReceived(charger, message_id, code, description, details)
+    return InvalidResponse(charger, message_id, record.detail or "")
+
+
+def _confirmation_of(record: MessageRecord) -> Message | CallFailed:
+    """The confirmation on record, without its secrets."""
+    try:
+        payload = msgspec.json.decode(record.answer or "", type=tuple[int, str, msgspec.Raw])[2]
+        confirmation, _ = decode(ACTIONS[record.action].confirmation, bytes(payload), strict=False)
+    except (msgspec.DecodeError, Violation) as error:  # written by another version of ocppd
+        return InvalidResponse(record.charger, record.message_id, str(error))
+    return confirmation

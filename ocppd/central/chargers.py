@@ -5,7 +5,7 @@ The newest connection of a name wins by its generation (C-1); what an older one 
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -48,6 +48,10 @@ class Chargers:
         self._recent: dict[str, deque[Exchange]] = {}
         self._unknown: OrderedDict[str, UnknownIdentity] = OrderedDict()
         self._emptied: Deferred[None] | None = None
+        #: Handshakes that the records have been asked about, by name.
+        self._connecting: Counter[str] = Counter()
+        #: Those of them that calls came for meanwhile.
+        self._to_look: set[str] = set()
 
     # Configuration
 
@@ -103,6 +107,28 @@ class Chargers:
     def connections(self) -> Iterator[Connection]:
         """All live connections, as they are now."""
         return iter(list(self._connections.values()))
+
+    def connecting(self, name: str) -> None:
+        """A handshake has passed its checks; `connected` follows in any case."""
+        self._connecting[name] += 1
+
+    def connected(self, name: str) -> bool:
+        """That handshake is over, for good or not; whether calls came for the charger meanwhile."""
+        self._connecting[name] -= 1
+        if self._connecting[name] <= 0:
+            del self._connecting[name]
+        came = name in self._to_look
+        self._to_look.discard(name)
+        return came
+
+    def is_connecting(self, name: str) -> bool:
+        """Whether the charger may be about to have a connection here."""
+        return name in self._connecting
+
+    def look_when_connected(self, name: str) -> None:
+        """Calls came for a charger that is not connected here, or not yet."""
+        if name in self._connecting:
+            self._to_look.add(name)
 
     def attach(self, connection: Connection) -> bool:
         """Make this the connection of its charger and close an older one; False where a newer one is there already."""

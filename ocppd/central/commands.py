@@ -1,15 +1,15 @@
-"""Calls to chargers, wherever they are connected: from accepted to ended. docs/http-api.md; REQUIREMENTS S-1 to S-7.
+"""Calls to chargers, wherever they are connected: from accepted to sent. docs/http-api.md; REQUIREMENTS S-1 to S-7.
 
-A call is valid and journaled before anybody hears that it was accepted. Deferreds are kept per message id until the
-call has ended; cancelling one stops the waiting, not the call. Knows no HTTP.
+A call is valid and journaled before anybody hears that it was accepted. One to a charger that is not connected here is
+journaled as `queued`, in one step with looking where the charger is; the node that holds it is told to look. How a call
+ends is the business of `ends`. Knows no HTTP.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import msgspec
@@ -17,15 +17,19 @@ from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred, succee
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ocppd.central.calls import DIRECT_TTL_S, QUEUED_TTL_S, Ended, PendingCall, action_of, queues_offline
+from ocppd.bus.api import Bus, Look
+from ocppd.central.calls import DIRECT_TTL_S, QUEUED_TTL_S, Ended, PendingCall, action_of, ended_of, queues_offline
 from ocppd.central.chargers import Chargers
 from ocppd.central.connection import Connection
-from ocppd.central.outbox import conclude
+from ocppd.central.ends import Ends
 from ocppd.central.redaction import redact_call
 from ocppd.central.registration import may_send, may_wait, why_not
+from ocppd.central.waiters import Waiters
 from ocppd.clock import Clock, now_ms
 from ocppd.errors import (
-    CallErrorReceived,
+    BusUnavailable,
+    CallFailed,
+    HolderUnreachable,
     NotCancellable,
     NotConnected,
     NotPermitted,
@@ -33,41 +37,32 @@ from ocppd.errors import (
     StorageUnavailable,
     UnknownMessage,
 )
-from ocppd.ocppj.frames import CallError, CallResult, call_frame
+from ocppd.ocppj.frames import call_frame
 from ocppd.storage.api import MessageRecords
 from ocppd.storage.records import (
     FINAL_STATES,
+    Acceptance,
     Direction,
+    Holding,
     MessageRecord,
     MessageState,
     NewCall,
     QueuedCall,
+    Verdict,
 )
 from ocppd.v16.actions import ACTIONS
 from ocppd.v16.codec import decode, encode, verify
-from ocppd.v16.types import Message
+from ocppd.v16.types import Message, RegistrationStatus
 
 log = Logger()
 
 #: `?ttl=`: beyond this a wish is no command any more.
 MAX_TTL_S: Final = 30 * 24 * 3600.0
-#: Ends of calls that are kept for a storage that is down; by then it has been down for long.
-UNRECORDED_KEPT: Final = 10_000
-#: Our message ids are UUID4 texts (F-5); an answer with another id was never ours.
-OUR_ID_LENGTH: Final = 36
 
 
 def new_message_id() -> str:
     """A message id that no connection of any charger has seen (F-5)."""
     return str(uuid.uuid4())
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """Who hears how calls ended, after it was recorded: the methods of the user's handlers."""
-
-    answered: Callable[[str, str, Message, Message], Any]
-    refused: Callable[[str, Message, CallErrorReceived], Any]
 
 
 class Commands:
@@ -78,20 +73,19 @@ class Commands:
         storage: MessageRecords,
         chargers: Chargers,
         clock: Clock,
-        hooks: Hooks,
+        ends: Ends,
+        waiters: Waiters,
+        bus: Bus,
         *,
         new_id: Callable[[], str] = new_message_id,
     ) -> None:
         self._storage = storage
         self._chargers = chargers
         self._clock = clock
-        self._hooks = hooks
+        self._ends = ends
+        self._waiters = waiters
+        self._bus = bus
         self._new_id = new_id
-        self._waiting: dict[str, list[Deferred[Ended]]] = {}
-        #: Writes about calls that storage has refused, to be tried again: what became of a call must not be lost.
-        self._unrecorded: OrderedDict[str, Callable[[], Deferred[None]]] = OrderedDict()
-        #: Strays that are being looked up: one per charger, the others are dropped (F-8).
-        self._looking_up: set[str] = set()
 
     # Accepting
 
@@ -101,88 +95,158 @@ class Commands:
         """Accept a call; fires when it is journaled, perhaps before it is sent.
 
         `offline`: whether it waits while the charger is away, by default as its action says. `ttl_s`: seconds until
-        it expires unsent. Raises UnknownCharger, InvalidPayload, NotConnected, NotPermitted, QueueFull at once; fails
-        with QueueFull or StorageUnavailable later.
+        it expires unsent. Raises UnknownCharger, InvalidPayload, NotPermitted, QueueFull at once; fails with
+        NotConnected, NotPermitted, HolderUnreachable, QueueFull or StorageUnavailable later.
         """
         self._chargers.settings(charger)
         action = action_of(request)
         request = verify(request)
         queues = queues_offline(request, action.name) if offline is None else offline
         connection = self._chargers.connection(charger)
-        self._permit(charger, connection, request, action.name, queues)
         call = self._new_call(charger, request, action.name, queues, ttl_s)
-        if connection is not None and connection.outbox.idle and may_send(connection.registration, request, action.name):
+        if connection is None:
+            return self._enqueue(None, call)
+        refusal = forbidden(call, connection.registration)
+        if refusal is not None:
+            raise refusal
+        if connection.outbox.idle and may_send(connection.registration, request, action.name):
             return self._start(connection, call)
-        if connection is not None and len(connection.outbox) >= self._chargers.queue_limit:
+        if len(connection.outbox) >= self._chargers.queue_limit:
             raise QueueFull(charger, self._chargers.queue_limit)
         return self._enqueue(connection, call)
-
-    def _permit(self, charger: str, connection: Connection | None, request: Message, action: str, queues: bool) -> None:
-        if connection is None:
-            if not queues:
-                raise NotConnected(charger)
-            return
-        registration = connection.registration
-        waits = queues and may_wait(registration, request, action)
-        if not waits and not may_send(registration, request, action):
-            raise NotPermitted(charger, action, why_not(registration, request))
 
     def _new_call(self, charger: str, request: Message, action: str, queues: bool, ttl_s: float | None) -> PendingCall:
         message_id = self._new_id()
         created_ms = now_ms(self._clock)
         ttl_s = min(ttl_s if ttl_s is not None else QUEUED_TTL_S if queues else DIRECT_TTL_S, MAX_TTL_S)
         frame = call_frame(message_id, action, encode(request)).decode()
-        return PendingCall(message_id, charger, action, request, frame, created_ms, created_ms + int(ttl_s * 1000), queues)
+        expires_ms = created_ms + int(ttl_s * 1000)
+        return PendingCall(message_id, charger, action, request, frame, created_ms, expires_ms, queues, self._bus.node)
 
     def _start(self, connection: Connection, call: PendingCall) -> Deferred[MessageRecord]:
         connection.outbox.start(call)
         call.sent_ms = call.created_ms
-        created = self._storage.call_created(_journal_entry(call), MessageState.SENT, self._chargers.queue_limit)
+        created = self._storage.call_created(_journal_entry(call), connection.generation)
 
-        def journaled(_: bool) -> MessageRecord:
+        def journaled(_: None) -> MessageRecord:
             connection.outbox.sent(call)
             return _record(call, MessageState.SENT)
 
         def not_journaled(failure: Failure) -> Failure:
             connection.outbox.abandon(call)
+            self._ends.not_accepted(call.message_id, failure.getErrorMessage())
             return failure
 
         return created.addCallbacks(journaled, not_journaled)
 
     def _enqueue(self, connection: Connection | None, call: PendingCall) -> Deferred[MessageRecord]:
-        created = self._storage.call_created(_journal_entry(call), MessageState.QUEUED, self._chargers.queue_limit)
+        """Journal as `queued`; on the connection's queue from now on, so that no later call overtakes it."""
+        limit, node, reachable = self._chargers.queue_limit, self._bus.node, self._bus.available
+        here = connection is not None or self._chargers.is_connecting(call.charger)
+
+        def refusal(holding: Holding) -> CallFailed | None:
+            return None if connection is not None else refused(call, holding, node, here=here, reachable=reachable)
+
         if connection is not None:
             connection.outbox.hold(call)
+        accepted = self._storage.call_accepted(_journal_entry(call), limit, lambda holding: refusal(holding) is None)
 
-        def journaled(accepted: bool) -> MessageRecord:
-            if not accepted:
-                if connection is not None:
-                    connection.outbox.take_back(call.message_id)
-                raise QueueFull(call.charger, self._chargers.queue_limit)
-            self._deliver(call)
-            return _record(call, MessageState.QUEUED)
+        def journaled(acceptance: Acceptance) -> MessageRecord | Deferred[MessageRecord]:
+            if acceptance.verdict is Verdict.ACCEPTED:
+                return self._hand_over(call, acceptance.holding.node)
+            if connection is not None:
+                connection.outbox.take_back(call.message_id)
+            raise refusal(acceptance.holding) or QueueFull(call.charger, limit)
 
         def not_journaled(failure: Failure) -> Failure:
             if connection is not None:
                 connection.outbox.take_back(call.message_id)
+            self._ends.not_accepted(call.message_id, failure.getErrorMessage())
             return failure
 
-        return created.addCallbacks(journaled, not_journaled)
+        accepted.addErrback(not_journaled)
+        return accepted.addCallback(journaled)
 
-    def _deliver(self, call: PendingCall) -> None:
-        """Give a journaled call to the connection that there is now."""
-        connection = self._chargers.connection(call.charger)
+    def _hand_over(self, call: PendingCall, holder: str | None) -> MessageRecord | Deferred[MessageRecord]:
+        """Get a journaled call to the connection that there is now, on whatever node."""
+        record = _record(call, MessageState.QUEUED)
+        if holder in (None, self._bus.node):
+            connection = self._chargers.connection(call.charger)
+            if connection is not None:
+                if not connection.outbox.holds(call.message_id):
+                    connection.outbox.hold(call)
+                connection.outbox.pump()
+            else:
+                self.look(call.charger)
+            return record
+        stale = self._chargers.connection(call.charger)
+        if stale is not None:
+            stale.outbox.take_back(call.message_id)
+        self._waiters.expect(call.message_id)
+        sent = self._bus.send(str(holder), Look(call.charger))
+        sent.addErrback(_not_sent)
+        sent.addCallback(lambda taken: record if taken or call.queues else self._withdraw(call, record))
+        return sent.addBoth(self._told, call.message_id)
+
+    def _told(self, result: Any, message_id: str) -> Any:
+        self._waiters.asked(message_id)
+        return result
+
+    def _withdraw(self, call: PendingCall, record: MessageRecord) -> Deferred[MessageRecord]:
+        """The holder could not be told of a call that does not wait: end it, unless the holder has it all the same."""
+        unreachable = HolderUnreachable(call.charger, call.message_id)
+        ended = call.unreachable(unreachable, now_ms(self._clock))
+
+        def withdrawn(was_queued: bool) -> MessageRecord:
+            if was_queued:
+                raise unreachable
+            return record
+
+        return self._storage.call_withdrawn(ended.end).addCallback(withdrawn)
+
+    def look(self, charger: str) -> None:
+        """Calls may wait in the records for this charger: give them to its connection, if it is here, in order."""
+        if self._chargers.connection(charger) is None:
+            self._chargers.look_when_connected(charger)
+            return
+        queued = self._storage.queued_calls(charger, now_ms(self._clock))
+        queued.addCallback(self._found_queued, charger)
+        queued.addErrback(lambda failure: self._not_found(failure, charger))
+
+    def _found_queued(self, queued: list[QueuedCall], charger: str) -> None:
+        connection = self._chargers.connection(charger)
         if connection is None:
             return
-        if not connection.outbox.holds(call.message_id):
-            connection.outbox.hold(call)
+        for call in queued:
+            if not connection.outbox.holds(call.message_id):
+                connection.outbox.hold(self.restore(call))
         connection.outbox.pump()
+
+    def _not_found(self, failure: Failure, charger: str) -> None:
+        if failure.check(StorageUnavailable):
+            self._ends.keep(f"look {charger}", lambda: maybeDeferred(self.look, charger))
+        else:
+            log.failure("{charger}: the calls that wait for it were not found", failure, charger=charger)
+
+    def requeue(self, call: PendingCall) -> None:
+        """A call that was committed as `sent` was not written: it waits again. Called by the connection."""
+
+        def write() -> Deferred[None]:
+            return self._storage.call_requeued(call.message_id).addCallback(requeued)
+
+        def requeued(holding: Holding) -> None:
+            if holding.node == self._bus.node:
+                self.look(call.charger)
+            elif holding.node is not None:
+                self._bus.send(holding.node, Look(call.charger)).addErrback(_not_sent)
+
+        self._ends.record(call.message_id, write).addErrback(_log_bug, call.charger, call.action)
 
     def refuse(self, charger: str, request: Message, refusal: NotPermitted) -> Deferred[MessageRecord]:
         """Journal a call that is not permitted, as ended; for callers whose interface knows no refusal."""
         call = self._new_call(charger, verify(request), action_of(request).name, False, None)
         ended = call.forbidden(refusal.reason, call.created_ms)
-        created = self._storage.call_created(_journal_entry(call), MessageState.SENT, self._chargers.queue_limit)
+        created = self._storage.call_created(_journal_entry(call), None)
         created.addCallback(lambda _: self._storage.call_ended(ended.end))
         return created.addCallback(lambda _: replace(_record(call, ended.end.state), detail=ended.end.detail))
 
@@ -195,7 +259,7 @@ class Commands:
         """
 
         def accepted(record: MessageRecord) -> Deferred[Ended]:
-            return self._ended_of(record.message_id)
+            return self._waiters.wait(record.message_id)
 
         def ended(ended: Ended) -> Message:
             if isinstance(ended.result, Exception):
@@ -209,7 +273,7 @@ class Commands:
         """The message once it has ended, or as it is after `timeout_s` seconds."""
         if record.state in FINAL_STATES or timeout_s <= 0:
             return succeed(record)
-        waiting: Deferred[Any] = self._ended_of(record.message_id).addTimeout(timeout_s, cast(Any, self._clock))
+        waiting: Deferred[Any] = self._waiters.wait(record.message_id).addTimeout(timeout_s, cast(Any, self._clock))
 
         def not_yet(failure: Failure) -> Deferred[MessageRecord]:
             failure.trap(TimeoutError)
@@ -218,22 +282,8 @@ class Commands:
         return waiting.addCallbacks(lambda ended: ended.record(record), not_yet)
 
     def stop_waiting(self) -> None:
-        """The daemon stops: who still waits is told so by a TimeoutError, and sees the call as it is."""
-        waiting, self._waiting = self._waiting, {}
-        for each in [each for some in waiting.values() for each in some]:
-            each.errback(TimeoutError(0, "the daemon stops"))
-
-    def _ended_of(self, message_id: str) -> Deferred[Ended]:
-        waiting: Deferred[Ended] = Deferred(lambda cancelled: self._stop_waiting(message_id, cancelled))
-        self._waiting.setdefault(message_id, []).append(waiting)
-        return waiting
-
-    def _stop_waiting(self, message_id: str, cancelled: Deferred[Ended]) -> None:
-        waiting = self._waiting.get(message_id, [])
-        if cancelled in waiting:
-            waiting.remove(cancelled)
-        if not waiting:
-            self._waiting.pop(message_id, None)
+        """The daemon stops: who still waits sees the call as it is."""
+        self._waiters.stop()
 
     def _read(self, message_id: str) -> Deferred[MessageRecord]:
         def found(record: MessageRecord | None) -> MessageRecord:
@@ -243,73 +293,7 @@ class Commands:
 
         return self._storage.read_message(message_id).addCallback(found)
 
-    # Ending
-
-    def ended(self, call: PendingCall, ended: Ended) -> None:
-        """Record the end, then tell who waits, then the handlers. Called by the connection."""
-        recorded = self._record(call.message_id, lambda: self._storage.call_ended(ended.end))
-        recorded.addCallback(lambda _: self._tell(call.message_id, ended))
-        recorded.addCallback(lambda _: self._run_hook(call.charger, call.action, call.request, ended))
-        recorded.addErrback(_log_bug, call.charger, call.action)
-
-    def requeue(self, call: PendingCall) -> None:
-        """A call that was committed as `sent` was not written: it waits again. Called by the connection."""
-        self._record(call.message_id, lambda: self._storage.call_requeued(call.message_id))
-
-    def _record(self, message_id: str, write: Callable[[], Deferred[None]], *, again: bool = False) -> Deferred[None]:
-        """Write now, or as soon as storage takes it; fires after the first attempt."""
-
-        def refused(failure: Failure) -> None:
-            failure.trap(StorageUnavailable)
-            if not (self._unrecorded or again):
-                log.warn("the ends of calls cannot be recorded now, and will be: {reason}", reason=failure.getErrorMessage())
-            self._unrecorded[message_id] = write
-            if len(self._unrecorded) > UNRECORDED_KEPT:
-                self._unrecorded.popitem(last=False)
-
-        return write().addErrback(refused)
-
-    def _record_again(self) -> None:
-        unrecorded, self._unrecorded = self._unrecorded, OrderedDict()
-        for message_id, write in unrecorded.items():
-            self._record(message_id, write, again=True).addErrback(_log_bug, message_id, "what became of it")
-
-    def _tell(self, message_id: str, ended: Ended) -> None:
-        for waiting in self._waiting.pop(message_id, []):
-            waiting.callback(ended)
-
-    def _run_hook(self, charger: str, action: str, request: Message, ended: Ended) -> Any:
-        if isinstance(ended.result, CallErrorReceived):
-            return self._hooks.refused(charger, request, ended.result)
-        if isinstance(ended.result, Exception):
-            return None
-        return self._hooks.answered(charger, action, request, ended.result)
-
-    def answered_late(self, charger: str, result: CallResult | CallError, call: PendingCall | None) -> None:
-        """An answer after the timeout, or to a call of an earlier connection: it still completes the message (F-8)."""
-        if call is not None:
-            ended = conclude(call, result, now_ms(self._clock))
-            self.ended(call, replace(ended, end=replace(ended.end, late=True)))
-        elif len(result.message_id) == OUR_ID_LENGTH and charger not in self._looking_up:
-            self._looking_up.add(charger)
-            looked_up = self._storage.read_message(result.message_id)
-            looked_up.addCallback(self._found_late, charger, result)
-            looked_up.addErrback(_log_bug, charger, "a late answer")
-            looked_up.addBoth(lambda _: self._looking_up.discard(charger))
-
-    def _found_late(self, record: MessageRecord | None, charger: str, result: CallResult | CallError) -> None:
-        if (
-            record is None
-            or record.charger != charger
-            or record.direction is not Direction.TO_CHARGER
-            # `sent`: its connection is gone, and that it is unknown now is about to be recorded.
-            or record.state not in (MessageState.TIMEOUT, MessageState.UNKNOWN, MessageState.SENT)
-        ):
-            log.debug("{charger}: ignored an answer to no call of ours", charger=charger)
-            return
-        payload = msgspec.json.decode(record.frame, type=tuple[int, str, str, msgspec.Raw])[3]
-        request, _ = decode(ACTIONS[record.action].request, bytes(payload), strict=False)
-        self.answered_late(charger, result, _pending(record, request))
+    # Taking back
 
     def cancel(self, message_id: str) -> Deferred[MessageRecord]:
         """Take back what is still queued. Fails with UnknownMessage, or NotCancellable where it is no longer queued."""
@@ -319,39 +303,72 @@ class Commands:
                 raise UnknownMessage(message_id)
             if record.state is not MessageState.CANCELLED:
                 raise NotCancellable(record.charger, message_id, record.state)
-            connection = self._chargers.connection(record.charger)
-            if connection is not None:
-                connection.outbox.take_back(message_id)
-            self._tell(message_id, _pending(record, None).cancelled(now_ms(self._clock)))
+            self._taken_back(record)
             return record
 
         return self._storage.call_cancelled(message_id, now_ms(self._clock)).addCallback(cancelled)
 
     def expire(self) -> Deferred[None]:
         """End what has waited beyond its time to live, offline chargers' calls included; try again what is not recorded."""
-        self._record_again()
+        self._ends.record_again()
 
         def expired(records: list[MessageRecord]) -> None:
             for record in records:
-                connection = self._chargers.connection(record.charger)
-                if connection is not None:
-                    connection.outbox.take_back(record.message_id)
-                self._tell(record.message_id, _pending(record, None).expired(now_ms(self._clock)))
+                self._taken_back(record)
 
         return self._storage.calls_expired(now_ms(self._clock)).addCallback(expired)
 
-    def restore(self, queued: QueuedCall) -> PendingCall:
+    def _taken_back(self, record: MessageRecord) -> None:
+        """A call ended in the queue. Another node that holds it finds that out when it is about to send it."""
+        connection = self._chargers.connection(record.charger)
+        if connection is not None:
+            connection.outbox.take_back(record.message_id)
+        self._ends.tell(record.message_id, record.origin, ended_of(record))
+
+    @staticmethod
+    def restore(queued: QueuedCall) -> PendingCall:
         """A call that waited in storage, ready to be sent."""
         payload = msgspec.json.decode(queued.frame, type=tuple[int, str, str, msgspec.Raw])[3]
         request, _ = decode(ACTIONS[queued.action].request, bytes(payload), strict=False)
         return PendingCall(
-            queued.message_id, queued.charger, queued.action, request, queued.frame, queued.created_ms, queued.expires_ms, True
+            queued.message_id,
+            queued.charger,
+            queued.action,
+            request,
+            queued.frame,
+            queued.created_ms,
+            queued.expires_ms,
+            queued.waits,
+            queued.origin,
         )
+
+
+def forbidden(call: PendingCall, registration: RegistrationStatus | None) -> NotPermitted | None:
+    """Why a call may neither go to a connected charger now nor wait for a better registration (2.2)."""
+    if call.queues and may_wait(registration, call.request, call.action):
+        return None
+    if may_send(registration, call.request, call.action):
+        return None
+    return NotPermitted(call.charger, call.action, why_not(registration, call.request))
+
+
+def refused(call: PendingCall, holding: Holding, node: str, *, here: bool, reachable: bool) -> CallFailed | None:
+    """Why a call is not accepted for a charger without a connection on this node. Pure: runs on the writer's thread.
+
+    `here`: it is about to be connected to this node, which `holding` may say for a while after it was.
+    """
+    if holding.node is None or (holding.node == node and not here):
+        return None if call.queues else NotConnected(call.charger)
+    if holding.node != node and not reachable:
+        return HolderUnreachable(call.charger)
+    return forbidden(call, holding.registration)
 
 
 def _journal_entry(call: PendingCall) -> NewCall:
     redacted = redact_call(call.action, call.frame)
-    return NewCall(call.message_id, call.charger, call.action, call.frame, redacted, call.created_ms, call.expires_ms)
+    return NewCall(
+        call.message_id, call.charger, call.action, call.frame, redacted, call.created_ms, call.expires_ms, call.queues
+    )
 
 
 def _record(call: PendingCall, state: MessageState) -> MessageRecord:
@@ -366,15 +383,14 @@ def _record(call: PendingCall, state: MessageState) -> MessageRecord:
         frame=redact_call(call.action, call.frame),
         sent_ms=call.created_ms if state is MessageState.SENT else None,
         expires_ms=call.expires_ms,
+        origin=call.origin,
     )
 
 
-def _pending(record: MessageRecord, request: Message | None) -> PendingCall:
-    empty = Message() if request is None else request
-    return PendingCall(
-        record.message_id, record.charger, record.action, empty, record.frame, record.created_ms, record.expires_ms or 0, False
-    )
+def _not_sent(failure: Failure) -> bool:
+    failure.trap(BusUnavailable)
+    return False
 
 
 def _log_bug(failure: Failure, charger: str, action: str) -> None:
-    log.failure("{charger}: after the answer to {action}", failure, charger=charger, action=action)
+    log.failure("{charger}: {action} could not be queued again", failure, charger=charger, action=action)

@@ -9,8 +9,9 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from ocppd.central.chargers import Chargers
-from ocppd.central.connection import Connection, Exchange
+from ocppd.central.connection import Exchange
 from ocppd.central.redaction import redact_call
+from ocppd.config import ChargerSettings
 from ocppd.errors import UnknownMessage, UnknownTransaction
 from ocppd.storage.api import Storage
 from ocppd.storage.records import (
@@ -34,12 +35,15 @@ class ChargerView:
     #: Its connection was let in by a password.
     authenticated: bool
     remote_ip: str
+    #: The node it is connected to.
+    node: str | None
     generation: int | None
     connected_ms: int | None
     last_seen_ms: int | None
     registration: RegistrationStatus | None
     heartbeat_interval_s: int
-    queued: int
+    #: The calls that wait at its connection; None where that is on another node.
+    queued: int | None
     boot: Boot | None
     connectors: tuple[ConnectorRecord, ...]
 
@@ -47,9 +51,10 @@ class ChargerView:
 class Queries:
     """Reads for operators. All Deferreds may fail with StorageUnavailable."""
 
-    def __init__(self, chargers: Chargers, storage: Storage) -> None:
+    def __init__(self, chargers: Chargers, storage: Storage, node: str) -> None:
         self._chargers = chargers
         self._storage = storage
+        self._node = node
 
     def chargers(self, names: Sequence[str]) -> Deferred[list[ChargerView]]:
         """These chargers, in this order; a name that is not known is left out."""
@@ -71,17 +76,41 @@ class Queries:
     def _view(self, name: str, record: ChargerRecord | None, connectors: tuple[ConnectorRecord, ...]) -> ChargerView:
         settings = self._chargers.settings(name)
         connection = self._chargers.connection(name)
+        if connection is None:
+            return self._view_elsewhere(name, settings, record, connectors)
         return ChargerView(
             name=name,
-            connected=connection is not None,
-            authenticated=connection is not None and connection.settings.authorization is not None,
-            remote_ip="" if connection is None else connection.remote_ip,
-            generation=None if connection is None else connection.generation,
-            connected_ms=None if connection is None else connection.connected_ms,
-            last_seen_ms=_last_seen(connection, record),
-            registration=connection.registration if connection is not None else None if record is None else record.registration,
+            connected=True,
+            authenticated=connection.settings.authorization is not None,
+            remote_ip=connection.remote_ip,
+            node=node_name(self._node),
+            generation=connection.generation,
+            connected_ms=connection.connected_ms,
+            last_seen_ms=connection.last_seen_ms,
+            registration=connection.registration,
             heartbeat_interval_s=settings.heartbeat_interval_s,
-            queued=0 if connection is None else len(connection.outbox),
+            queued=len(connection.outbox),
+            boot=None if record is None else record.boot,
+            connectors=connectors,
+        )
+
+    def _view_elsewhere(
+        self, name: str, settings: ChargerSettings, record: ChargerRecord | None, connectors: tuple[ConnectorRecord, ...]
+    ) -> ChargerView:
+        """A charger that is on another node, or on none. What the records say of this node is out of date, then."""
+        holder = record if record is not None and record.node not in (None, self._node) else None
+        return ChargerView(
+            name=name,
+            connected=holder is not None,
+            authenticated=holder is not None and settings.authorization is not None,
+            remote_ip="" if holder is None else holder.remote_ip or "",
+            node=None if holder is None else node_name(str(holder.node)),
+            generation=None if holder is None else holder.generation,
+            connected_ms=None if holder is None else holder.connected_ms,
+            last_seen_ms=None if record is None or holder is not None else record.last_seen_ms,
+            registration=None if record is None else record.registration,
+            heartbeat_interval_s=settings.heartbeat_interval_s,
+            queued=None if holder is not None else 0,
             boot=None if record is None else record.boot,
             connectors=connectors,
         )
@@ -120,10 +149,9 @@ class Queries:
         return self._storage.read_transaction(transaction_id).addCallback(found)
 
 
-def _last_seen(connection: Connection | None, record: ChargerRecord | None) -> int | None:
-    if connection is not None:
-        return connection.last_seen_ms
-    return None if record is None else record.last_seen_ms
+def node_name(node: str) -> str:
+    """What an operator calls the node of this identity."""
+    return node.rpartition("#")[0] or node
 
 
 def remembered_record(charger: str, exchange: Exchange) -> MessageRecord:

@@ -11,15 +11,19 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ocppd.bus.api import Bus
 from ocppd.central.authorization import authorize
 from ocppd.central.chargers import Chargers
-from ocppd.central.commands import Commands, Hooks
+from ocppd.central.cluster import Cluster
+from ocppd.central.commands import Commands
 from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
+from ocppd.central.ends import Ends, Hooks
 from ocppd.central.handler_names import ERROR_HANDLER, REQUEST_SUFFIX, RESPONSE_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.queries import Queries
 from ocppd.central.recorder import Recorder
+from ocppd.central.waiters import Waiters
 from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Configuration, UnknownIdTags
 from ocppd.errors import CallErrorReceived
@@ -40,6 +44,7 @@ class CentralSystem:
         storage: Storage,
         clock: Clock,
         handlers: CentralSystemHandlers,
+        bus: Bus,
         unknown_id_tags: UnknownIdTags | None = None,
     ) -> None:
         self._storage = storage
@@ -47,8 +52,12 @@ class CentralSystem:
         self._handlers = handlers
         self._unknown_id_tags = unknown_id_tags
         self.chargers = Chargers(configuration, clock)
-        self.commands = Commands(storage, self.chargers, clock, Hooks(self._answered, self._refused))
-        self.queries = Queries(self.chargers, storage)
+        waiters = Waiters(clock)
+        self._bus = bus
+        self._ends = Ends(storage, clock, Hooks(self._answered, self._refused), waiters, bus)
+        self.commands = Commands(storage, self.chargers, clock, self._ends, waiters, bus)
+        self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
+        self.queries = Queries(self.chargers, storage, bus.node)
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         recorder = Recorder(storage, self._authorize, boots_settle=boots_settle)
         dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered)
@@ -56,17 +65,41 @@ class CentralSystem:
             clock=clock,
             storage=storage,
             dispatch=dispatch,
-            ended=self.commands.ended,
+            ended=self._ends.ended,
             requeue=self.commands.requeue,
-            answered_late=self.commands.answered_late,
+            answered_late=self._ends.answered_late,
             submit=self._submit,
         )
 
     # Connections
 
     def connecting(self, name: str, remote_ip: str) -> Deferred[ConnectedCharger]:
-        """A charger has passed the checks of its handshake: issue its generation. Fails with StorageUnavailable."""
-        return self._storage.charger_connected(name, remote_ip, now_ms(self._clock))
+        """A charger has passed the checks of its handshake: issue its generation. Fails with StorageUnavailable.
+
+        Where it does not fail, `connected` or `abandoned` follows.
+        """
+        self.chargers.connecting(name)
+
+        def failed(failure: Failure) -> Failure:
+            self.chargers.connected(name)
+            return failure
+
+        def issued(known: ConnectedCharger) -> ConnectedCharger:
+            self._ends.dropped(known.dropped)
+            return known
+
+        return self._storage.charger_connected(name, remote_ip, now_ms(self._clock)).addCallbacks(issued, failed)
+
+    def abandoned(self, name: str, known: ConnectedCharger) -> None:
+        """The handshake came to nothing after all."""
+        self.chargers.connected(name)
+        self._gone(name, known.generation, now_ms(self._clock))
+
+    def _gone(self, name: str, generation: int, last_seen_ms: int) -> None:
+        def write() -> Deferred[None]:
+            return self._storage.charger_disconnected(name, generation, last_seen_ms).addCallback(self._ends.dropped)
+
+        self._ends.record(f"gone {name} {generation}", write).addErrback(_log_bug, name)
 
     def _registered(self, name: str, sequence: int, verdict: RegistrationStatus) -> None:
         """A boot was decided: it holds for the charger, on whatever connection it is now.
@@ -82,8 +115,12 @@ class CentralSystem:
         connection = Connection(settings, link, known, self._wiring)
         for queued in known.queued:
             connection.outbox.hold(self.commands.restore(queued))
+        calls_came = self.chargers.connected(settings.name)
         if self.chargers.attach(connection):
             log.info("{charger}: connected from {ip}", charger=settings.name, ip=link.remote_ip, generation=known.generation)
+            self._bus.hold(settings.name, known.generation)
+            if calls_came:
+                self.commands.look(settings.name)
         else:
             connection.close_calls()
             link.close(1001, "a newer connection is there")
@@ -93,8 +130,8 @@ class CentralSystem:
         """The connection is over."""
         connection.close_calls()
         log.info("{charger}: disconnected ({code})", charger=connection.name, code=code, reason=reason)
-        seen = self._storage.charger_seen(connection.name, connection.generation, connection.last_seen_ms)
-        seen.addErrback(_log_unseen, connection.name)
+        self._gone(connection.name, connection.generation, connection.last_seen_ms)
+        self._bus.release(connection.name, connection.generation)
         self.chargers.detach(connection)
 
     # Users' handlers
@@ -140,8 +177,8 @@ class Absent:
         """There is nothing to close."""
 
 
-def _log_unseen(failure: Failure, charger: str) -> None:
-    log.warn("{charger}: when it was last seen is not recorded: {reason}", charger=charger, reason=failure.getErrorMessage())
+def _log_bug(failure: Failure, charger: str) -> None:
+    log.failure("{charger}: its disconnection was not recorded", failure, charger=charger)
 
 
 def _log_not_sent(failure: Failure, charger: str) -> None:

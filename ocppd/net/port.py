@@ -27,6 +27,7 @@ def make_factory(
     chargers = ChargerFactory(Door(central, settings.charger_paths, settings.handshake, reactor, closing), reactor)
     api = Api(
         chargers=central.chargers,
+        cluster=central.cluster,
         commands=central.commands,
         queries=central.queries,
         storage=storage,

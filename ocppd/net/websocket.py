@@ -137,6 +137,9 @@ class ChargerProtocol(WebSocketServerProtocol):
         known.addBoth(self.factory.looked_up)
 
         def admit(known: ConnectedCharger) -> str | None:
+            if self._gone:
+                self.factory.door.central.abandoned(settings.name, known)
+                return None
             self._admitted = Admitted(settings, known, subprotocol, unspoken)
             self.autoPingInterval = settings.ping_interval_s
             return subprotocol
@@ -233,6 +236,7 @@ class ChargerProtocol(WebSocketServerProtocol):
             return
         self.transport.unregisterProducer()  # Twisted Web's, after a late Upgrade
         self.transport.registerProducer(Backpressure(self.transport), True)
+        self._admitted = None
         self._connection = self.factory.door.central.connected(admitted.settings, self, admitted.known)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
@@ -270,6 +274,9 @@ class ChargerProtocol(WebSocketServerProtocol):
         if self._probe is not None:
             self._probe.cancel()
             self._probe = None
+        admitted, self._admitted = self._admitted, None
+        if admitted is not None:
+            self.factory.door.central.abandoned(admitted.settings.name, admitted.known)
         connection, self._connection = self._connection, None
         if connection is not None:
             self.factory.door.central.disconnected(connection, code, reason or "")

@@ -7,25 +7,29 @@ with nothing else that a caller has to expect. Writes take effect in the order o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
 from ocppd.storage.records import (
+    Acceptance,
     Boot,
     CallEnd,
+    Census,
     ChargerRecord,
     ConnectedCharger,
     ConnectorRecord,
+    DroppedCall,
+    Holding,
     Inbound,
     MessageFilter,
     MessageRecord,
-    MessageState,
     MeterValueElement,
     MeterValueFilter,
     MeterValueRecord,
     NewCall,
+    QueuedCall,
     Start,
     Started,
     Status,
@@ -42,10 +46,16 @@ class ChargerRecords(Protocol):
     """Connections, registration, connectors."""
 
     def charger_connected(self, name: str, remote_ip: str, now_ms: int) -> Deferred[ConnectedCharger]:
-        """Issue the generation of a new connection; give what is known and the calls that wait, oldest first."""
+        """Issue the generation of a new connection to this node; give what is known and the calls that wait, oldest first.
 
-    def charger_seen(self, name: str, generation: int, last_seen_ms: int) -> Deferred[None]:
-        """Keep when the charger was last heard of; an older generation changes nothing."""
+        Queued calls that do not outlive a connection end here.
+        """
+
+    def charger_disconnected(self, name: str, generation: int, last_seen_ms: int) -> Deferred[list[DroppedCall]]:
+        """The connection of that generation is over, and with it the queued calls that do not outlive it.
+
+        An older generation changes nothing.
+        """
 
     def charger_booted(self, message: Inbound, boot: Boot) -> Deferred[int]:
         """Record a BootNotification with its verdict; fires with its sequence."""
@@ -106,33 +116,48 @@ class MessageRecords(Protocol):
     def answer_amended(self, sequence: int, answer: str, *, failed: bool = False) -> Deferred[None]:
         """Record the answer of a user's handler over ours, before it leaves."""
 
-    def call_created(self, call: NewCall, state: MessageState, limit: int) -> Deferred[bool]:
-        """Journal a call as `queued` or, where it goes out at once, as `sent`.
+    def call_created(self, call: NewCall, generation: int | None) -> Deferred[None]:
+        """Journal a call as `sent` by the connection of this generation, where it goes out at once."""
 
-        Fires with False, and journals nothing, where the charger already has `limit` queued calls and this would be
-        one more.
+    def call_accepted(self, call: NewCall, limit: int, decide: Callable[[Holding], bool]) -> Deferred[Acceptance]:
+        """Journal a call as `queued`, unless `decide` says no, or the charger has `limit` queued calls already.
+
+        From then on it is in `ConnectedCharger.queued` of each new connection; the node that holds the charger now, if
+        any, is in the answer and must be told. `decide` is pure, and run inside the commit.
         """
 
-    def call_sent(self, message_id: str, generation: int, now_ms: int) -> Deferred[bool]:
-        """Turn `queued` into `sent`, before the first byte is written; False where it is no longer queued."""
+    def queued_calls(self, charger: str, now_ms: int) -> Deferred[list[QueuedCall]]:
+        """The calls that wait for this charger, oldest first."""
 
-    def call_requeued(self, message_id: str) -> Deferred[None]:
-        """Turn `sent` back into `queued`: the connection was lost before a byte of it was written."""
+    def queued_chargers(self) -> Deferred[list[str]]:
+        """The chargers that this node holds and that calls wait for."""
+
+    def call_sent(self, message_id: str, generation: int, now_ms: int) -> Deferred[bool]:
+        """Turn `queued` into `sent`, before the first byte is written; False where it is no longer queued.
+
+        True also where this generation has it as `sent` already: the answer of an earlier attempt was lost.
+        """
+
+    def call_requeued(self, message_id: str) -> Deferred[Holding]:
+        """Turn `sent` back into `queued`: the connection was lost before a byte of it was written.
+
+        Fires with who holds the charger now, and must be told where that is another node.
+        """
 
     def call_ended(self, end: CallEnd) -> Deferred[None]:
         """Record how a call ended, and forget its secret.
 
-        A final state is overwritten only by a `late` end, and that only over `timeout` and `unknown`.
+        Over `timeout` and `unknown` an answer is recorded, as a late one. Other final states stay.
         """
+
+    def call_withdrawn(self, end: CallEnd) -> Deferred[bool]:
+        """Record the end of a call only if it is still queued; fires with whether it was."""
 
     def call_cancelled(self, message_id: str, now_ms: int) -> Deferred[MessageRecord | None]:
         """Turn `queued` into `cancelled`; fires with the message as it is then, None where there is none."""
 
     def calls_expired(self, now_ms: int) -> Deferred[list[MessageRecord]]:
         """Turn each `queued` call whose time has ended into `expired`; fires with those."""
-
-    def calls_interrupted(self, now_ms: int) -> Deferred[int]:
-        """At start: turn each `sent` call into `unknown`; fires with their number."""
 
     def read_message(self, message_id: str) -> Deferred[MessageRecord | None]:
         """Our call of that id, else the newest message of a charger with that id."""
@@ -141,8 +166,31 @@ class MessageRecords(Protocol):
         """Newest first, below the sequence `after`."""
 
 
-class Storage(ChargerRecords, TransactionRecords, MessageRecords, Protocol):
+class NodeRecords(Protocol):
+    """The processes that share the records. Leases are by the clock of the database, where it has one."""
+
+    def node_started(self) -> Deferred[Census]:
+        """This node lives. Where the records cannot be shared, whoever else is in them is dead.
+
+        Calls that dead nodes have sent become `unknown`; calls that waited for one of their connections end.
+        """
+
+    def node_alive(self, lease_s: float) -> Deferred[Census]:
+        """This node still lives; one that has not said so for `lease_s` seconds is dead.
+
+        Nobody is declared dead by a node that could not say so itself for half of that time.
+        """
+
+    def node_stopped(self) -> Deferred[list[DroppedCall]]:
+        """This node holds nothing more; what it has sent and heard nothing about is `unknown`."""
+
+
+class Storage(ChargerRecords, TransactionRecords, MessageRecords, NodeRecords, Protocol):
     """All records of an installation."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other nodes may use these records, too."""
 
     def start(self) -> None:
         """Open and migrate, blocking, before the reactor runs. Raises StartFailed with one line."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import Select, and_, bindparam, func, insert, null, select, update
 
+from ocppd.storage import calls
 from ocppd.storage import messages as journal
 from ocppd.storage.records import (
     Boot,
     ChargerRecord,
     ConnectedCharger,
     ConnectorRecord,
+    DroppedCall,
     Inbound,
     Status,
     StatusRecord,
 )
-from ocppd.storage.schema import IS_OPEN, chargers, connectors, messages, statuses, transactions
+from ocppd.storage.schema import IS_OPEN, chargers, connectors, messages, nodes, statuses, transactions
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 from ocppd.v16.types import RegistrationStatus
 
@@ -27,11 +29,12 @@ NAMES_LIMIT = 500
 _CONNECTED = Statement.upsert(
     chargers,
     lambda insert: (
-        values_of(insert, "name", "generation", "remote_ip", "connected_ms", "last_seen_ms")
+        values_of(insert, "name", "generation", "node", "remote_ip", "connected_ms", "last_seen_ms")
         .on_conflict_do_update(
             index_elements=[chargers.c.name],
             set_={
                 "generation": chargers.c.generation + insert.excluded.generation,
+                "node": insert.excluded.node,
                 "remote_ip": insert.excluded.remote_ip,
                 "connected_ms": insert.excluded.connected_ms,
                 "last_seen_ms": insert.excluded.last_seen_ms,
@@ -40,14 +43,10 @@ _CONNECTED = Statement.upsert(
         .returning(chargers.c.generation, chargers.c.registration)
     ),
 )
-_SEEN = Statement(
+_DISCONNECTED = Statement(
     update(chargers)
-    .where(
-        chargers.c.name == bindparam("the_name"),
-        chargers.c.generation <= bindparam("the_generation"),
-        chargers.c.last_seen_ms < bindparam("seen_ms"),
-    )
-    .values(last_seen_ms=bindparam("seen_ms"))
+    .where(chargers.c.name == bindparam("the_name"), chargers.c.generation == bindparam("the_generation"))
+    .values(last_seen_ms=bindparam("seen_ms"), node=null())
 )
 
 _BOOT = (
@@ -98,19 +97,29 @@ _CONNECTOR_NOW = Statement.upsert(
 )
 
 
-def connected(unit: Unit, name: str, remote_ip: str, now_ms: int, decrypt: Callable[[bytes], str | None]) -> ConnectedCharger:
+def connected(
+    unit: Unit, name: str, remote_ip: str, now_ms: int, decrypt: Callable[[bytes], str | None], node: str
+) -> ConnectedCharger:
     """See `ChargerRecords.charger_connected`."""
     generation, registration = unit.one(
         _CONNECTED,
-        {"name": name, "generation": 1, "remote_ip": remote_ip, "connected_ms": now_ms, "last_seen_ms": now_ms},
+        {
+            "name": name,
+            "generation": 1,
+            "node": node,
+            "remote_ip": remote_ip,
+            "connected_ms": now_ms,
+            "last_seen_ms": now_ms,
+        },
     )
-    queued = tuple(journal.queued_of(unit, name, now_ms, decrypt))
-    return ConnectedCharger(generation, _registration(registration), queued)
+    queued, dropped = calls.taken_over(unit, name, now_ms, decrypt)
+    return ConnectedCharger(generation, _registration(registration), tuple(queued), tuple(dropped))
 
 
-def seen(unit: Unit, name: str, generation: int, last_seen_ms: int) -> None:
-    """See `ChargerRecords.charger_seen`."""
-    unit.run(_SEEN, {"the_name": name, "the_generation": generation, "seen_ms": last_seen_ms})
+def disconnected(unit: Unit, name: str, generation: int, last_seen_ms: int) -> list[DroppedCall]:
+    """See `ChargerRecords.charger_disconnected`."""
+    current = unit.run(_DISCONNECTED, {"the_name": name, "the_generation": generation, "seen_ms": last_seen_ms})
+    return calls.dropped(unit, name) if current else []
 
 
 def booted(unit: Unit, message: Inbound, boot: Boot) -> int:
@@ -165,7 +174,12 @@ def read_chargers(unit: Unit, names: Sequence[str]) -> dict[str, ChargerRecord]:
     """See `ChargerRecords.read_chargers`."""
     found: dict[str, ChargerRecord] = {}
     for some in _portions(names):
-        rows = unit.connection.execute(select(chargers).where(chargers.c.name.in_(some))).mappings()
+        query = (
+            select(*(column for column in chargers.c if column.name != "node"), nodes.c.node)
+            .select_from(chargers.outerjoin(nodes, nodes.c.node == chargers.c.node))
+            .where(chargers.c.name.in_(some))
+        )
+        rows = unit.connection.execute(query).mappings()
         found |= {row["name"]: _charger(row) for row in rows}
     return found
 
@@ -181,7 +195,10 @@ def _charger(row: Any) -> ChargerRecord:
     if registration is not None:
         members = {name: row[name] for name in _BOOT}
         boot = Boot(**members, registration=registration, interval_s=row["interval_s"])
-    return ChargerRecord(row["name"], registration, row["registered_ms"], row["last_seen_ms"], boot)
+    members = {
+        name: row[name] for name in ("name", "generation", "node", "remote_ip", "connected_ms", "registered_ms", "last_seen_ms")
+    }
+    return ChargerRecord(**members, registration=registration, boot=boot)
 
 
 def _registration(text: str | None) -> RegistrationStatus | None:

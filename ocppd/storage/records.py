@@ -89,6 +89,18 @@ class QueuedCall:
     frame: str
     created_ms: int
     expires_ms: int
+    #: The node that accepted it.
+    origin: str | None = None
+    #: Whether it outlives the connection (REQUIREMENTS S-6).
+    waits: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedCall:
+    """A call of ours that storage has ended by itself; `origin` is the node that accepted it."""
+
+    message_id: str
+    origin: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,40 @@ class ConnectedCharger:
     generation: int
     registration: RegistrationStatus | None
     queued: tuple[QueuedCall, ...]
+    dropped: tuple[DroppedCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Where a charger is when a call is accepted: the living node that holds it, None while none does."""
+
+    node: str | None
+    registration: RegistrationStatus | None
+
+
+class Verdict(StrEnum):
+    """What became of a call that was to be queued."""
+
+    ACCEPTED = "accepted"
+    #: By the one who asked, after it was told where the charger is.
+    REFUSED = "refused"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What became of a call that was to be queued, and where its charger was in that moment."""
+
+    verdict: Verdict
+    holding: Holding
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What a node learns when it says that it lives: how many others do, and the calls that dead ones left behind."""
+
+    others: int
+    dropped: tuple[DroppedCall, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +248,8 @@ class NewCall:
     redacted: str
     created_ms: int
     expires_ms: int
+    #: Whether it outlives the connection while it is queued (REQUIREMENTS S-6).
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,13 +285,23 @@ class MessageRecord:
     answered_ms: int | None = None
     expires_ms: int | None = None
     detail: str | None = None
+    #: The node that accepted a call of ours.
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChargerRecord:
-    """What is kept of a charger. Absent members were never told."""
+    """What is kept of a charger. Absent members were never told.
+
+    `node` is the living node that holds it, None while none does; then `remote_ip` and `connected_ms` are of its last
+    connection.
+    """
 
     name: str
+    generation: int
+    node: str | None
+    remote_ip: str | None
+    connected_ms: int | None
     registration: RegistrationStatus | None
     registered_ms: int | None
     last_seen_ms: int | None

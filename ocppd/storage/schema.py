@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     text,
+    true,
 )
 
 metadata = MetaData()
@@ -35,11 +36,23 @@ IS_OUR_CALL = text("direction = 'toCharger'")
 IS_FROM_CHARGER = text("direction = 'fromCharger'")
 IS_OPEN = text("state = 'open'")
 
+#: The processes that use these records: one for SQLite, several for PostgreSQL.
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("node", Text, primary_key=True),
+    # By the database's clock where it has one of its own.
+    Column("seen_ms", BigInteger, nullable=False),
+)
+
 chargers = Table(
     "chargers",
     metadata,
     Column("name", Text, primary_key=True),
+    # 0 where a call waits for a charger that never connected.
     Column("generation", BigInteger, nullable=False),
+    # The one that this generation was issued to; null once that connection is over.
+    Column("node", Text),
     Column("remote_ip", Text),
     Column("connected_ms", BigInteger),
     Column("last_seen_ms", BigInteger),
@@ -173,6 +186,12 @@ messages = Table(
     Column("secret", LargeBinary),
     # Of the start or stop that this message is.
     Column("transaction_id", Integer),
+    # The node that accepted a call of ours, and is told when it ends.
+    Column("origin", Text),
+    # The node that committed a call of ours as `sent`.
+    Column("node", Text),
+    # Whether a call of ours that is queued outlives the connection (REQUIREMENTS S-6).
+    Column("waits", Boolean, nullable=False, server_default=true()),
     Index("messages_of_charger", "charger", "sequence"),
     Index("messages_calls", "message_id", unique=True, sqlite_where=IS_OUR_CALL, postgresql_where=IS_OUR_CALL),
     Index("messages_received", "message_id", sqlite_where=IS_FROM_CHARGER, postgresql_where=IS_FROM_CHARGER),

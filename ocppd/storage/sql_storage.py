@@ -13,24 +13,28 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from ocppd.errors import StorageUnavailable
-from ocppd.storage import chargers, messages, meter_values, probe, sqlite, transactions
+from ocppd.storage import calls, chargers, messages, meter_values, nodes, probe, sqlite, transactions
 from ocppd.storage.clean import cleaned
 from ocppd.storage.engine import Database, open_database
 from ocppd.storage.readers import Readers, Runs
 from ocppd.storage.records import (
+    Acceptance,
     Boot,
     CallEnd,
+    Census,
     ChargerRecord,
     ConnectedCharger,
     ConnectorRecord,
+    DroppedCall,
+    Holding,
     Inbound,
     MessageFilter,
     MessageRecord,
-    MessageState,
     MeterValueElement,
     MeterValueFilter,
     MeterValueRecord,
     NewCall,
+    QueuedCall,
     Start,
     Started,
     Status,
@@ -53,13 +57,14 @@ class SqlStorage:
     """All records of an installation in one SQL database. See `ocppd.storage.api.Storage` for what each method does.
 
     `url` is an SQLAlchemy database URL. `secret_key` encrypts the secrets of calls that wait; without it, that is the
-    key in a file beside the database.
+    key in a file beside the database. `node` is the identity of this process among those that share the records.
     """
 
     _log = Logger()
 
-    def __init__(self, url: str, reactor: IReactorFromThreads, secret_key: str | None = None) -> None:
+    def __init__(self, url: str, reactor: IReactorFromThreads, secret_key: str | None = None, *, node: str = "this") -> None:
         self._url = url
+        self._node = node
         self._reactor = reactor
         self._secret_key = secret_key
         self._database: Database | None = None
@@ -83,6 +88,11 @@ class SqlStorage:
         if database.reading is not None:
             self._readers = Readers(database.reading, self._reactor, sqlite.READERS)
             self._readers.start()
+
+    @property
+    def shared(self) -> bool:
+        """Whether other nodes may use these records, too; known from the start on."""
+        return self._database is not None and getattr(self._database, "shared", False)
 
     def stop(self) -> Deferred[None]:
         """Commit what was accepted, then close. May be called without `start`, and more than once."""
@@ -118,10 +128,10 @@ class SqlStorage:
     # ChargerRecords
 
     def charger_connected(self, name: str, remote_ip: str, now_ms: int) -> Deferred[ConnectedCharger]:
-        return self._write(chargers.connected, name, remote_ip, now_ms, self._secrets.decrypt)
+        return self._write(chargers.connected, name, remote_ip, now_ms, self._secrets.decrypt, self._node)
 
-    def charger_seen(self, name: str, generation: int, last_seen_ms: int) -> Deferred[None]:
-        return self._write(chargers.seen, name, generation, last_seen_ms)
+    def charger_disconnected(self, name: str, generation: int, last_seen_ms: int) -> Deferred[list[DroppedCall]]:
+        return self._write(chargers.disconnected, name, generation, last_seen_ms)
 
     def charger_booted(self, message: Inbound, boot: Boot) -> Deferred[int]:
         return self._write(chargers.booted, message, boot)
@@ -176,31 +186,55 @@ class SqlStorage:
     def answer_amended(self, sequence: int, answer: str, *, failed: bool = False) -> Deferred[None]:
         return self._write(messages.answer_amended, sequence, answer, failed)
 
-    def call_created(self, call: NewCall, state: MessageState, limit: int) -> Deferred[bool]:
+    def call_created(self, call: NewCall, generation: int | None) -> Deferred[None]:
+        call, secret = self._with_secret(call)
+        return self._write(calls.call_created, call, secret, generation, self._node)
+
+    def call_accepted(self, call: NewCall, limit: int, decide: Callable[[Holding], bool]) -> Deferred[Acceptance]:
+        call, secret = self._with_secret(call)
+        return self._write(calls.call_accepted, call, secret, limit, decide, self._node)
+
+    def _with_secret(self, call: NewCall) -> tuple[NewCall, bytes | None]:
         call = cleaned(call)
-        secret = None if call.frame == call.redacted else self._secrets.encrypt(call.frame)
-        return self._write(messages.call_created, call, secret, state, limit)
+        return call, None if call.frame == call.redacted else self._secrets.encrypt(call.frame)
+
+    def queued_calls(self, charger: str, now_ms: int) -> Deferred[list[QueuedCall]]:
+        return self._read(calls.queued_calls, charger, now_ms, self._secrets.decrypt)
+
+    def queued_chargers(self) -> Deferred[list[str]]:
+        return self._read(calls.queued_chargers, self._node)
 
     def call_sent(self, message_id: str, generation: int, now_ms: int) -> Deferred[bool]:
-        return self._write(messages.call_sent, message_id, generation, now_ms)
+        return self._write(calls.call_sent, message_id, generation, now_ms, self._node)
 
-    def call_requeued(self, message_id: str) -> Deferred[None]:
-        return self._write(messages.call_requeued, message_id)
+    def call_requeued(self, message_id: str) -> Deferred[Holding]:
+        return self._write(calls.call_requeued, message_id)
 
     def call_ended(self, end: CallEnd) -> Deferred[None]:
-        return self._write(messages.call_ended, end)
+        return self._write(calls.call_ended, end)
+
+    def call_withdrawn(self, end: CallEnd) -> Deferred[bool]:
+        return self._write(calls.call_withdrawn, end)
 
     def call_cancelled(self, message_id: str, now_ms: int) -> Deferred[MessageRecord | None]:
-        return self._write(messages.call_cancelled, message_id)
+        return self._write(calls.call_cancelled, message_id)
 
     def calls_expired(self, now_ms: int) -> Deferred[list[MessageRecord]]:
-        return self._write(messages.calls_expired, now_ms)
-
-    def calls_interrupted(self, now_ms: int) -> Deferred[int]:
-        return self._write(messages.calls_interrupted)
+        return self._write(calls.calls_expired, now_ms)
 
     def read_message(self, message_id: str) -> Deferred[MessageRecord | None]:
         return self._read(messages.read_message, message_id)
 
     def list_messages(self, which: MessageFilter, after: int | None, limit: int) -> Deferred[list[MessageRecord]]:
         return self._read(messages.list_messages, which, after, limit)
+
+    # NodeRecords
+
+    def node_started(self) -> Deferred[Census]:
+        return self._write(nodes.started, self._node, not self.shared)
+
+    def node_alive(self, lease_s: float) -> Deferred[Census]:
+        return self._write(nodes.alive, self._node, int(lease_s * 1000))
+
+    def node_stopped(self) -> Deferred[list[DroppedCall]]:
+        return self._write(nodes.stopped, self._node)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, or_, select, update
 
 from ocppd.storage import messages as journal
 from ocppd.storage import meter_values
@@ -87,23 +87,28 @@ _SUPERSEDED = Statement(
     )
     .values(state=bindparam("new_state"))
 )
-_STARTED = Statement(
-    values_of(
-        insert(transactions),
-        "charger",
-        "connector_id",
-        "id_tag",
-        "id_tag_key",
-        "state",
-        "verdict",
-        "meter_start_wh",
-        "started_ms",
-        "start_received_ms",
-        "dedup_epoch",
-        "message_id",
-        "reservation_id",
-        "flags",
-    ).returning(transactions.c.transaction_id)
+_STARTED = Statement.upsert(
+    transactions,
+    lambda insert: (
+        values_of(
+            insert,
+            "charger",
+            "connector_id",
+            "id_tag",
+            "id_tag_key",
+            "state",
+            "verdict",
+            "meter_start_wh",
+            "started_ms",
+            "start_received_ms",
+            "dedup_epoch",
+            "message_id",
+            "reservation_id",
+            "flags",
+        )
+        .on_conflict_do_nothing()
+        .returning(transactions.c.transaction_id)
+    ),
 )
 _VERDICT = Statement(update(transactions).where(_THIS).values(verdict=bindparam("new_verdict")))
 _ID_OF_MESSAGE = Statement(select(messages.c.transaction_id).where(messages.c.sequence == bindparam("the_sequence")))
@@ -129,15 +134,18 @@ def started(unit: Unit, message: Inbound, start: Start) -> Started:
 
     A repeat changes nothing but the verdict: the one that the charger was told last is the one that it acts upon.
     """
-    transaction_id = _same_start(unit, message, start)
-    repeated = transaction_id is not None
-    if transaction_id is None:
-        transaction_id = _insert(unit, message, start)
-    else:
+    found = _same_start(unit, message, start)
+    inserted = _insert(unit, message, start) if found is None else None
+    if inserted is None:
+        # Where there was none a moment ago, another node was faster; the insert has waited for its commit.
+        transaction_id = _same_start(unit, message, start) if found is None else found
+        assert transaction_id is not None, "what an insert conflicts with is there"
         unit.run(_VERDICT, {"the_id": transaction_id, "new_verdict": start.verdict.value})
+    else:
+        transaction_id = inserted
     answer = clean_text(start.answer(transaction_id))
     sequence = journal.received(unit, message, answer, transaction_id=transaction_id)
-    return Started(transaction_id, repeated, sequence)
+    return Started(transaction_id, inserted is None, sequence)
 
 
 def _same_start(unit: Unit, message: Inbound, start: Start) -> int | None:
@@ -160,8 +168,11 @@ def _same_start(unit: Unit, message: Inbound, start: Start) -> int | None:
     return int(transaction_id)
 
 
-def _insert(unit: Unit, message: Inbound, start: Start) -> int:
-    """A fresh transaction; one that is still open on that connector is superseded (REQUIREMENTS T-7)."""
+def _insert(unit: Unit, message: Inbound, start: Start) -> int | None:
+    """A fresh transaction; None where the same start was recorded meanwhile.
+
+    One that is still open on that connector is superseded (REQUIREMENTS T-7).
+    """
     here: dict[str, str | int] = {"the_charger": message.charger, "the_connector": start.connector_id}
     unit.run(_SUPERSEDED, {**here, "new_state": TransactionState.SUPERSEDED.value})
     row = unit.one(
@@ -182,7 +193,7 @@ def _insert(unit: Unit, message: Inbound, start: Start) -> int:
             "flags": json.dumps(start.flags),
         },
     )
-    return int(row[0])
+    return None if row is None else int(row[0])
 
 
 def verdict_amended(unit: Unit, sequence: int, answer: str, verdict: AuthorizationStatus) -> None:

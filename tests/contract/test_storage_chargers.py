@@ -37,12 +37,15 @@ async def test_registration_survives_a_reconnect(storage: SqlStorage) -> None:
 async def test_a_boot_is_recorded_whole(storage: SqlStorage) -> None:
     """The newest boot is what is known of a charger; its message is journaled."""
     await storage.charger_connected("CP1", "::1", NOON_MS - 5)
-    assert await read(storage) == ChargerRecord("CP1", None, None, NOON_MS - 5, None)
+    assert await read(storage) == ChargerRecord("CP1", 1, None, "::1", NOON_MS - 5, None, None, NOON_MS - 5, None)
     await storage.charger_booted(inbound("BootNotification"), boot(iccid="1", firmware_version="0.9"))
     newest = boot(serial_number="S", meter_type="M", registration=RegistrationStatus.REJECTED, interval_s=60)
     message = inbound("BootNotification", received_ms=NOON_MS + 1)
     sequence = await storage.charger_booted(message, newest)
-    assert await read(storage) == ChargerRecord("CP1", RegistrationStatus.REJECTED, NOON_MS + 1, NOON_MS - 5, newest)
+    rejected = RegistrationStatus.REJECTED
+    assert await read(storage) == ChargerRecord(
+        "CP1", 1, None, "::1", NOON_MS - 5, rejected, NOON_MS + 1, NOON_MS - 5, newest
+    )
     journaled = await storage.read_message(message.message_id)
     assert journaled is not None
     assert journaled.sequence == sequence
@@ -69,15 +72,14 @@ async def test_a_registration_is_amended(storage: SqlStorage) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_last_seen_only_rises(storage: SqlStorage) -> None:
-    """An older generation or instant changes nothing (C-2)."""
+async def test_when_a_charger_was_last_seen(storage: SqlStorage) -> None:
+    """The end of a connection says when its charger was last heard of; an older generation changes nothing (C-2)."""
     await storage.charger_connected("CP1", "::1", NOON_MS)
     await storage.charger_connected("CP1", "::1", NOON_MS)
-    await storage.charger_seen("CP1", 1, NOON_MS + 9)
+    await storage.charger_disconnected("CP1", 1, NOON_MS + 9)
     assert (await read(storage)).last_seen_ms == NOON_MS
-    await storage.charger_seen("CP1", 2, NOON_MS + 5)
-    await storage.charger_seen("CP1", 2, NOON_MS + 4)
-    await storage.charger_seen("CP2", 1, NOON_MS + 4)
+    await storage.charger_disconnected("CP1", 2, NOON_MS + 5)
+    await storage.charger_disconnected("CP2", 1, NOON_MS + 4)
     assert (await read(storage)).last_seen_ms == NOON_MS + 5
 
 

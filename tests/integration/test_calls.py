@@ -161,7 +161,7 @@ async def test_expiry_is_told(start: Any) -> None:
     commands = daemon.central.commands
     outstanding = commands.call("CP1", setting("first"))
     behind = await commands.submit("CP1", CLEAR, ttl_s=0)
-    ended = commands._ended_of(behind.message_id)
+    ended = commands._waiters.wait(behind.message_id)
     await commands.expire()
     assert isinstance((await within(ended)).result, CallExpired)
     await accept(peer)
@@ -306,7 +306,7 @@ async def test_late_answer_while_its_call_is_being_given_up(start: Any) -> None:
         peer = await second
         peer.send([3, asked[1], {"status": "Accepted"}])
         await arrived(peer)
-        while commands._looking_up:
+        while daemon.central._ends._looking_up:
             await arrived(peer)
     late = await message(daemon, asked[1])
     assert (late.state, late.late, late.outcome) == (MessageState.COMPLETED, True, "Accepted")
@@ -360,7 +360,7 @@ async def test_late_answer_after_a_reconnect(start: Any) -> None:
 
 async def _settled(daemon: Running) -> None:
     """A late answer is looked up, then recorded."""
-    while daemon.central.commands._looking_up:
+    while daemon.central._ends._looking_up:
         await storage_of(daemon).check()
 
 

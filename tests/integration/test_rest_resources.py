@@ -98,6 +98,7 @@ async def test_charger(served: Served) -> None:
     assert charger == {
         "name": "CP1",
         "connected": True,
+        "node": "here",
         "remoteIp": "192.0.2.7",
         "registration": "Accepted",
         "heartbeatInterval": 10,

@@ -11,6 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.web.server import Site
 
+from ocppd.bus.local import LocalBus
 from ocppd.central.connection import Connection
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.system import CentralSystem
@@ -135,12 +136,14 @@ class Served:
         settings = {name: ChargerSettings(name=name, **{"heartbeat_interval_s": 10, **charger}) for name in names}
         self.storage = storage or SqlStorage("sqlite://", reactor)
         self.storage.start()
-        self.system = CentralSystem(
-            Configuration(max_queue_size=queue, chargers=settings), self.storage, reactor, CentralSystemHandlers()
-        )
+        configuration = Configuration(max_queue_size=queue, chargers=settings)
+        bus = LocalBus("here#1", reactor)
+        self.system = CentralSystem(configuration, self.storage, reactor, CentralSystemHandlers(), bus)
+        bus.start(self.system.cluster)
         self.is_ready = True
         self.api = Api(
             chargers=self.system.chargers,
+            cluster=self.system.cluster,
             commands=self.system.commands,
             queries=self.system.queries,
             storage=self.storage,

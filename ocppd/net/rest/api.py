@@ -9,6 +9,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from ocppd.central.chargers import Chargers
+from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
 from ocppd.central.queries import Queries
 from ocppd.clock import Clock
@@ -48,6 +49,7 @@ class Api:
     """The central system as the HTTP API sees it. `ready` says whether the daemon has started and is not stopping."""
 
     chargers: Chargers
+    cluster: Cluster
     commands: Commands
     queries: Queries
     storage: Lists

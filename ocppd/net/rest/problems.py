@@ -12,12 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from ocppd.errors import (
+    BusUnavailable,
     CallCancelled,
     CallErrorReceived,
     CallExpired,
     CallFailed,
     CallTimeout,
     Disconnected,
+    HolderUnreachable,
     InvalidPayload,
     InvalidResponse,
     NotCancellable,
@@ -197,6 +199,8 @@ KINDS: Final[Mapping[type[OcppdError], Kind]] = {
     CallErrorReceived: Kind(502, "call-error", "The charger answered CALLERROR"),
     InvalidResponse: Kind(502, "invalid-response", "The charger's answer breaks the OCPP definition"),
     Stopping: Kind(503, "stopping", "The server is shutting down"),
+    HolderUnreachable: Kind(503, "holder-unreachable", "The node that the charger is connected to cannot be reached"),
+    BusUnavailable: Kind(503, "nodes-unreachable", "Other nodes cannot be reached"),
     StorageUnavailable: Kind(503, "storage-unavailable", "The records cannot be reached"),
     CallTimeout: Kind(504, "timeout", "The charger did not answer in time"),
     OutcomeUnknown: Kind(504, "outcome-unknown", "The connection was lost before the charger answered"),

@@ -13,6 +13,7 @@ from klein import Response
 from twisted.internet.defer import maybeDeferred
 
 from ocppd.errors import (
+    HolderUnreachable,
     InvalidPayload,
     NotPermitted,
     OcppdError,
@@ -69,6 +70,7 @@ COMMAND_ERRORS: Final[Mapping[type[OcppdError], TextAnswer]] = {
     InvalidPayload: BAD_REQUEST,
     NotJson: BAD_REQUEST,
     QueueFull: SERVER_ERROR,
+    HolderUnreachable: SERVER_ERROR,
     StorageUnavailable: SERVER_ERROR,
 }
 

@@ -57,6 +57,7 @@ def charger(view: ChargerView) -> Shape:
             "name": view.name,
             "connected": view.connected,
             "remoteIp": view.remote_ip or None,
+            "node": view.node,
             "connectedSince": _optional_instant(view.connected_ms),
             "lastSeen": _optional_instant(view.last_seen_ms),
             "registration": view.registration,
@@ -126,6 +127,7 @@ def connection(view: ChargerView) -> Shape:
         {
             "charger": view.name,
             "remoteIp": view.remote_ip,
+            "node": view.node,
             "since": _optional_instant(view.connected_ms),
             "lastSeen": _optional_instant(view.last_seen_ms),
             "registration": view.registration,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from klein import Response
 
 from ocppd.central.queries import ChargerView
+from ocppd.errors import NotConnected
 from ocppd.net.rest import shapes
 from ocppd.net.rest.answers import empty_answer, json_answer, list_answer, page_answer
 from ocppd.net.rest.api import Api
@@ -29,8 +30,6 @@ from ocppd.net.rest.routing import Incoming, Route
 from ocppd.storage.records import ConnectorRecord
 from ocppd.v16.types import RegistrationStatus
 
-#: RFC 6455 7.4.1: going away.
-CLOSED_BY_OPERATOR: Final = 1001
 #: Chargers that one request looks at for those that pass its filters; the cursor leads on from there.
 MAX_LOOKED_AT: Final = 20 * MAX_LIMIT
 
@@ -103,11 +102,10 @@ async def get_connection(api: Api, incoming: Incoming, name: str) -> Response:
 async def close_connection(api: Api, incoming: Incoming, name: str) -> Response:
     """`DELETE /chargers/{name}/connection`: close it; the charger will come again."""
     incoming.query()
-    api.chargers.settings(name)
-    connection = api.chargers.connection(name)
-    if connection is None:
-        raise NoConnection(name)
-    connection.link.close(CLOSED_BY_OPERATOR, "closed by an operator")
+    try:
+        await api.cluster.close_connection(name)
+    except NotConnected:
+        raise NoConnection(name) from None
     return empty_answer()
 
 

@@ -1,0 +1,177 @@
+"""How calls of ours end: recorded, then told to who waits, on whatever node, then to the user's handlers.
+
+Knows no HTTP and no connection. REQUIREMENTS F-8, S-5, S-6.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ocppd.bus import api as bus_api
+from ocppd.bus.api import Bus
+from ocppd.central.calls import Ended, PendingCall, ended_of
+from ocppd.central.outbox import conclude
+from ocppd.central.waiters import Waiters
+from ocppd.clock import Clock, now_ms
+from ocppd.errors import BusUnavailable, CallErrorReceived, StorageUnavailable
+from ocppd.ocppj.frames import CallError, CallResult
+from ocppd.storage.api import MessageRecords
+from ocppd.storage.records import FINAL_STATES, CallEnd, Direction, DroppedCall, MessageRecord, MessageState
+from ocppd.v16.actions import ACTIONS
+from ocppd.v16.codec import decode
+from ocppd.v16.types import Message
+
+log = Logger()
+
+T = TypeVar("T")
+
+#: What becomes of calls and chargers that is kept for a storage that is down; by then it has been down for long.
+UNRECORDED_KEPT: Final = 10_000
+#: Our message ids are UUID4 texts (F-5); an answer with another id was never ours.
+OUR_ID_LENGTH: Final = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Who hears how calls ended, after it was recorded: the methods of the user's handlers."""
+
+    answered: Callable[[str, str, Message, Message], Any]
+    refused: Callable[[str, Message, CallErrorReceived], Any]
+
+
+class Ends:
+    """The ends of all calls that this node accepted or sent."""
+
+    def __init__(self, storage: MessageRecords, clock: Clock, hooks: Hooks, waiters: Waiters, bus: Bus) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._hooks = hooks
+        self._waiters = waiters
+        self._bus = bus
+        #: Writes that storage has refused, to be tried again: what became of a call must not be lost.
+        self._unrecorded: OrderedDict[str, Callable[[], Deferred[Any]]] = OrderedDict()
+        #: Strays that are being looked up: one per charger, the others are dropped (F-8).
+        self._looking_up: set[str] = set()
+
+    # Recording
+
+    def ended(self, call: PendingCall, ended: Ended) -> None:
+        """Record the end, then tell who waits, then the handlers. Called by the connection."""
+        recorded = self.record(call.message_id, lambda: self._storage.call_ended(ended.end))
+        recorded.addCallback(lambda _: self.tell(call.message_id, call.origin, ended))
+        recorded.addCallback(lambda _: self._run_hook(call.charger, call.action, call.request, ended))
+        recorded.addErrback(_log_bug, call.charger, call.action)
+
+    def record(self, key: str, write: Callable[[], Deferred[Any]], *, again: bool = False) -> Deferred[None]:
+        """Write now, or as soon as storage takes it; fires after the first attempt. One write is kept for each `key`."""
+
+        def refused(failure: Failure) -> None:
+            failure.trap(StorageUnavailable)
+            if not (self._unrecorded or again):
+                log.warn("what became of calls cannot be recorded now, and will be: {reason}", reason=failure.getErrorMessage())
+            self.keep(key, write)
+
+        return write().addCallbacks(lambda _: None, refused)
+
+    def keep(self, key: str, write: Callable[[], Deferred[Any]]) -> None:
+        """Write with the next `record_again`."""
+        self._unrecorded[key] = write
+        if len(self._unrecorded) > UNRECORDED_KEPT:
+            self._unrecorded.popitem(last=False)
+
+    def record_again(self) -> None:
+        """Try what storage has refused."""
+        unrecorded, self._unrecorded = self._unrecorded, OrderedDict()
+        for key, write in unrecorded.items():
+            self.record(key, write, again=True).addErrback(_log_bug, key, "what became of it")
+
+    # Telling
+
+    def tell(self, message_id: str, origin: str | None, ended: Ended) -> None:
+        """The end is recorded: tell who waits for it, here or on the node that accepted the call."""
+        self._waiters.tell(message_id, ended)
+        self._tell_origin(message_id, origin)
+
+    def dropped(self, calls: Iterable[DroppedCall]) -> None:
+        """Storage has ended these calls."""
+        for call in calls:
+            self.recorded(call.message_id)
+            self._tell_origin(call.message_id, call.origin)
+
+    def recorded(self, message_id: str) -> None:
+        """The end of a call is in the records, or may be: look, if anybody here waits for it."""
+        if self._waiters.concerns(message_id):
+            read = self._storage.read_message(message_id).addCallback(self._found_end)
+            read.addErrback(_log_unless_unavailable, message_id)
+
+    def _found_end(self, record: MessageRecord | None) -> None:
+        if record is not None and record.state in FINAL_STATES:
+            self._waiters.tell(record.message_id, ended_of(record))
+
+    def look_again(self) -> None:
+        """Messages of other nodes may have been lost: look after every call that somebody waits for."""
+        for message_id in list(self._waiters.ids()):
+            self.recorded(message_id)
+
+    def _tell_origin(self, message_id: str, origin: str | None) -> None:
+        if origin not in (None, self._bus.node):
+            told = self._bus.send(str(origin), bus_api.Ended(message_id))
+            told.addErrback(lambda failure: failure.trap(BusUnavailable) and None)  # who waits there looks again later
+            told.addErrback(_log_bug, message_id, "telling of its end")
+
+    def _run_hook(self, charger: str, action: str, request: Message, ended: Ended) -> Any:
+        if isinstance(ended.result, CallErrorReceived):
+            return self._hooks.refused(charger, request, ended.result)
+        if isinstance(ended.result, Exception):
+            return None
+        return self._hooks.answered(charger, action, request, ended.result)
+
+    # Late answers
+
+    def answered_late(self, charger: str, result: CallResult | CallError, call: PendingCall | None) -> None:
+        """An answer after the timeout, or to a call of an earlier connection: it still completes the message (F-8)."""
+        if call is not None:
+            ended = conclude(call, result, now_ms(self._clock))
+            self.ended(call, replace(ended, end=replace(ended.end, late=True)))
+        elif len(result.message_id) == OUR_ID_LENGTH and charger not in self._looking_up:
+            self._looking_up.add(charger)
+            looked_up = self._storage.read_message(result.message_id)
+            looked_up.addCallback(self._found_late, charger, result)
+            looked_up.addErrback(_log_bug, charger, "a late answer")
+            looked_up.addBoth(lambda _: self._looking_up.discard(charger))
+
+    def _found_late(self, record: MessageRecord | None, charger: str, result: CallResult | CallError) -> None:
+        if (
+            record is None
+            or record.charger != charger
+            or record.direction is not Direction.TO_CHARGER
+            # `sent`: its connection is gone, and that it is unknown now is about to be recorded.
+            or record.state not in (MessageState.TIMEOUT, MessageState.UNKNOWN, MessageState.SENT)
+        ):
+            log.debug("{charger}: ignored an answer to no call of ours", charger=charger)
+            return
+        payload = msgspec.json.decode(record.frame, type=tuple[int, str, str, msgspec.Raw])[3]
+        request, _ = decode(ACTIONS[record.action].request, bytes(payload), strict=False)
+        self.answered_late(charger, result, PendingCall.of_record(record, request))
+
+    def not_accepted(self, message_id: str, reason: str) -> None:
+        """The caller was told that a call could not be journaled; where its commit went through all the same, it ends."""
+        end = CallEnd(message_id, MessageState.ERROR, now_ms(self._clock), detail=f"not accepted: {reason}")
+        self.keep(message_id, lambda: self._storage.call_ended(end))
+
+
+def _log_unless_unavailable(failure: Failure, message_id: str) -> None:
+    if not failure.check(StorageUnavailable):
+        _log_bug(failure, message_id, "looking for its end")
+
+
+def _log_bug(failure: Failure, charger: str, action: str) -> None:
+    log.failure("{charger}: after the answer to {action}", failure, charger=charger, action=action)
