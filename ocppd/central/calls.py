@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ocppd.central.redaction import redact_call
 from ocppd.errors import (
     CallCancelled,
     CallErrorReceived,
@@ -24,7 +25,7 @@ from ocppd.errors import (
     Violation,
 )
 from ocppd.ocppj.frames import CallError
-from ocppd.storage.records import CallEnd, MessageRecord, MessageState
+from ocppd.storage.records import CallEnd, Direction, MessageRecord, MessageState, NewCall
 from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.codec import decode
 from ocppd.v16.smart_charging import SetChargingProfileRequest
@@ -132,6 +133,35 @@ class PendingCall:
             queues=False,
             origin=record.origin,
             sent_ms=record.sent_ms,
+        )
+
+    def journal_entry(self) -> NewCall:
+        """What is journaled of it."""
+        return NewCall(
+            message_id=self.message_id,
+            charger=self.charger,
+            action=self.action,
+            frame=self.frame,
+            redacted=redact_call(self.action, self.frame),
+            created_ms=self.created_ms,
+            expires_ms=self.expires_ms,
+            waits=self.queues,
+        )
+
+    def record(self, state: MessageState) -> MessageRecord:
+        """The message as it is journaled, `queued` or `sent` just now."""
+        return MessageRecord(
+            sequence=0,
+            message_id=self.message_id,
+            charger=self.charger,
+            direction=Direction.TO_CHARGER,
+            action=self.action,
+            state=state,
+            created_ms=self.created_ms,
+            frame=redact_call(self.action, self.frame),
+            sent_ms=self.created_ms if state is MessageState.SENT else None,
+            expires_ms=self.expires_ms,
+            origin=self.origin,
         )
 
     def confirmed(self, confirmation: Message, answer: str, now_ms: int) -> Ended:

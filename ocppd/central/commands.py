@@ -18,12 +18,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ocppd.bus.api import Bus, Look
+from ocppd.central.acceptance import forbidden, refused
 from ocppd.central.calls import DIRECT_TTL_S, QUEUED_TTL_S, Ended, PendingCall, action_of, ended_of, queues_offline
 from ocppd.central.chargers import Chargers
 from ocppd.central.connection import Connection
 from ocppd.central.ends import Ends
-from ocppd.central.redaction import redact_call
-from ocppd.central.registration import may_send, may_wait, why_not
+from ocppd.central.registration import may_send
 from ocppd.central.waiters import Waiters
 from ocppd.clock import Clock, now_ms
 from ocppd.errors import (
@@ -31,7 +31,6 @@ from ocppd.errors import (
     CallFailed,
     HolderUnreachable,
     NotCancellable,
-    NotConnected,
     NotPermitted,
     QueueFull,
     StorageUnavailable,
@@ -42,17 +41,15 @@ from ocppd.storage.api import MessageRecords
 from ocppd.storage.records import (
     FINAL_STATES,
     Acceptance,
-    Direction,
     Holding,
     MessageRecord,
     MessageState,
-    NewCall,
     QueuedCall,
     Verdict,
 )
 from ocppd.v16.actions import ACTIONS
 from ocppd.v16.codec import decode, encode, verify
-from ocppd.v16.types import Message, RegistrationStatus
+from ocppd.v16.types import Message
 
 log = Logger()
 
@@ -126,11 +123,11 @@ class Commands:
     def _start(self, connection: Connection, call: PendingCall) -> Deferred[MessageRecord]:
         connection.outbox.start(call)
         call.sent_ms = call.created_ms
-        created = self._storage.call_created(_journal_entry(call), connection.generation)
+        created = self._storage.call_created(call.journal_entry(), connection.generation)
 
         def journaled(_: None) -> MessageRecord:
             connection.outbox.sent(call)
-            return _record(call, MessageState.SENT)
+            return call.record(MessageState.SENT)
 
         def not_journaled(failure: Failure) -> Failure:
             connection.outbox.abandon(call)
@@ -149,7 +146,7 @@ class Commands:
 
         if connection is not None:
             connection.outbox.hold(call)
-        accepted = self._storage.call_accepted(_journal_entry(call), limit, lambda holding: refusal(holding) is None)
+        accepted = self._storage.call_accepted(call.journal_entry(), limit, lambda holding: refusal(holding) is None)
 
         def journaled(acceptance: Acceptance) -> MessageRecord | Deferred[MessageRecord]:
             if acceptance.verdict is Verdict.ACCEPTED:
@@ -169,7 +166,7 @@ class Commands:
 
     def _hand_over(self, call: PendingCall, holder: str | None) -> MessageRecord | Deferred[MessageRecord]:
         """Get a journaled call to the connection that there is now, on whatever node."""
-        record = _record(call, MessageState.QUEUED)
+        record = call.record(MessageState.QUEUED)
         if holder in (None, self._bus.node):
             connection = self._chargers.connection(call.charger)
             if connection is not None:
@@ -242,13 +239,22 @@ class Commands:
 
         self._ends.record(call.message_id, write).addErrback(_log_bug, call.charger, call.action)
 
+    def stalled(self, charger: str) -> None:
+        """A charger's queue stands still because storage does: go on when that does. Called by the connection."""
+        self._ends.keep(f"pump {charger}", lambda: maybeDeferred(self._pump, charger))
+
+    def _pump(self, charger: str) -> None:
+        connection = self._chargers.connection(charger)
+        if connection is not None:
+            connection.outbox.pump()
+
     def refuse(self, charger: str, request: Message, refusal: NotPermitted) -> Deferred[MessageRecord]:
         """Journal a call that is not permitted, as ended; for callers whose interface knows no refusal."""
         call = self._new_call(charger, verify(request), action_of(request).name, False, None)
         ended = call.forbidden(refusal.reason, call.created_ms)
-        created = self._storage.call_created(_journal_entry(call), None)
+        created = self._storage.call_created(call.journal_entry(), None)
         created.addCallback(lambda _: self._storage.call_ended(ended.end))
-        return created.addCallback(lambda _: replace(_record(call, ended.end.state), detail=ended.end.detail))
+        return created.addCallback(lambda _: replace(call.record(ended.end.state), detail=ended.end.detail))
 
     # Waiting
 
@@ -341,50 +347,6 @@ class Commands:
             queued.waits,
             queued.origin,
         )
-
-
-def forbidden(call: PendingCall, registration: RegistrationStatus | None) -> NotPermitted | None:
-    """Why a call may neither go to a connected charger now nor wait for a better registration (2.2)."""
-    if call.queues and may_wait(registration, call.request, call.action):
-        return None
-    if may_send(registration, call.request, call.action):
-        return None
-    return NotPermitted(call.charger, call.action, why_not(registration, call.request))
-
-
-def refused(call: PendingCall, holding: Holding, node: str, *, here: bool, reachable: bool) -> CallFailed | None:
-    """Why a call is not accepted for a charger without a connection on this node. Pure: runs on the writer's thread.
-
-    `here`: it is about to be connected to this node, which `holding` may say for a while after it was.
-    """
-    if holding.node is None or (holding.node == node and not here):
-        return None if call.queues else NotConnected(call.charger)
-    if holding.node != node and not reachable:
-        return HolderUnreachable(call.charger)
-    return forbidden(call, holding.registration)
-
-
-def _journal_entry(call: PendingCall) -> NewCall:
-    redacted = redact_call(call.action, call.frame)
-    return NewCall(
-        call.message_id, call.charger, call.action, call.frame, redacted, call.created_ms, call.expires_ms, call.queues
-    )
-
-
-def _record(call: PendingCall, state: MessageState) -> MessageRecord:
-    return MessageRecord(
-        sequence=0,
-        message_id=call.message_id,
-        charger=call.charger,
-        direction=Direction.TO_CHARGER,
-        action=call.action,
-        state=state,
-        created_ms=call.created_ms,
-        frame=redact_call(call.action, call.frame),
-        sent_ms=call.created_ms if state is MessageState.SENT else None,
-        expires_ms=call.expires_ms,
-        origin=call.origin,
-    )
 
 
 def _not_sent(failure: Failure) -> bool:

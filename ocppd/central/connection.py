@@ -91,6 +91,8 @@ class Wiring:
     ended: Callable[[PendingCall, Ended], None]
     #: A call that was committed as `sent` was not written, and waits for the next connection.
     requeue: Callable[[PendingCall], None]
+    #: Storage refused what the outbox of this charger needs in order to go on.
+    stalled: Callable[[str], None]
     #: An answer to no outstanding call has come.
     answered_late: Callable[[str, CallResult | CallError, PendingCall | None], None]
     #: Sends a request that a handler asked for.
@@ -115,7 +117,7 @@ class Connection:
         self._clock = wiring.clock
         self.connected_ms = self.last_seen_ms = now_ms(self._clock)
         self._session = Session(strict=self.strict)
-        self.outbox = Outbox(self, self._session, wiring.storage, wiring.clock, wiring.ended, wiring.requeue)
+        self.outbox = Outbox(self, self._session, wiring.storage, wiring.clock, wiring.ended, wiring.requeue, wiring.stalled)
         self._follow_ups: list[Message] = []
         self._close_after: tuple[int, str] | None = None
         self._todo: deque[Happening] = deque()
@@ -127,6 +129,11 @@ class Connection:
     def closed(self) -> bool:
         """Whether it is over."""
         return self._closed
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call of the charger or one of ours is under way: closing now would cost an answer."""
+        return self._session.current is not None or not self.outbox.idle
 
     def registered(self, sequence: int, verdict: RegistrationStatus) -> None:
         """The verdict on a boot of this charger, on whatever connection it came; an earlier boot's changes nothing."""

@@ -65,6 +65,7 @@ class Outbox:
         clock: Clock,
         ended: Callable[[PendingCall, Ended], None],
         requeue: Callable[[PendingCall], None],
+        stalled: Callable[[str], None],
     ) -> None:
         self._line = line
         self._session = session
@@ -72,6 +73,7 @@ class Outbox:
         self._clock = clock
         self._ended = ended
         self._requeue = requeue
+        self._tell_stalled = stalled
         self._queue: deque[PendingCall] = deque()
         #: The call that has the slot: being committed, held back, or written and unanswered.
         self._current: PendingCall | None = None
@@ -181,6 +183,7 @@ class Outbox:
         """Storage is down: the call stays first in the queue until the next `pump`."""
         failure.trap(StorageUnavailable)
         self._stalled = True
+        self._tell_stalled(call.charger)
         if self._current is call:
             self._queue.appendleft(call)
             self._session.release(call.message_id)

@@ -67,9 +67,14 @@ class CentralSystem:
             dispatch=dispatch,
             ended=self._ends.ended,
             requeue=self.commands.requeue,
+            stalled=self.commands.stalled,
             answered_late=self._ends.answered_late,
             submit=self._submit,
         )
+
+    def retry(self) -> None:
+        """Try again what storage has refused. To be called every second or so."""
+        self._ends.record_again()
 
     # Connections
 

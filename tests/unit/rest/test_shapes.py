@@ -42,6 +42,7 @@ VIEW = ChargerView(
     connected=False,
     authenticated=False,
     remote_ip="",
+    node=None,
     generation=None,
     connected_ms=None,
     last_seen_ms=None,
