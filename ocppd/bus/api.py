@@ -98,4 +98,7 @@ class Bus(Protocol):
         """Who holds these chargers; one that no living node holds is left out."""
 
     def send(self, node: str, message: BusMessage) -> Deferred[bool]:
-        """Send a message to a node; fires with whether a living node took it. Messages between two nodes keep their order."""
+        """Send a message to a node, this one or another; fires with whether a living node took it.
+
+        Messages between two nodes keep their order.
+        """

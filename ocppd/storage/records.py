@@ -78,10 +78,7 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class QueuedCall:
-    """A call of ours that waits in storage for its charger.
-
-    `frame` is whole, its secret members included.
-    """
+    """A call of ours that waits in storage for its charger. `frame` is whole, its secret members included."""
 
     message_id: str
     charger: str
@@ -291,11 +288,7 @@ class MessageRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChargerRecord:
-    """What is kept of a charger. Absent members were never told.
-
-    `node` is the living node that holds it, None while none does; then `remote_ip` and `connected_ms` are of its last
-    connection.
-    """
+    """What is kept of a charger. `node` is the living node that holds it, None while none does."""
 
     name: str
     generation: int
