@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ocppd.errors import StartFailed
-from ocppd.storage.sqlite import companion, sync_directory
+from ocppd.storage.files import companion, sync_directory
 
 _PURPOSE = b"ocppd: secrets of queued calls"
 

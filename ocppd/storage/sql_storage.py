@@ -13,9 +13,10 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from ocppd.errors import StorageUnavailable
-from ocppd.storage import calls, chargers, messages, meter_values, nodes, probe, sqlite, transactions
+from ocppd.storage import calls, chargers, messages, meter_values, nodes, probe, transactions
 from ocppd.storage.clean import cleaned
-from ocppd.storage.engine import Database, open_database
+from ocppd.storage.database import Database
+from ocppd.storage.engine import open_database
 from ocppd.storage.readers import Readers, Runs
 from ocppd.storage.records import (
     Acceptance,
@@ -58,13 +59,23 @@ class SqlStorage:
 
     `url` is an SQLAlchemy database URL. `secret_key` encrypts the secrets of calls that wait; without it, that is the
     key in a file beside the database. `node` is the identity of this process among those that share the records.
+    `unsafe`: use a server, too, that may lose what it has committed.
     """
 
     _log = Logger()
 
-    def __init__(self, url: str, reactor: IReactorFromThreads, secret_key: str | None = None, *, node: str = "this") -> None:
+    def __init__(
+        self,
+        url: str,
+        reactor: IReactorFromThreads,
+        secret_key: str | None = None,
+        *,
+        node: str = "this",
+        unsafe: bool = False,
+    ) -> None:
         self._url = url
         self._node = node
+        self._unsafe = unsafe
         self._reactor = reactor
         self._secret_key = secret_key
         self._database: Database | None = None
@@ -74,25 +85,25 @@ class SqlStorage:
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""
-        database = open_database(self._url)
+        database = open_database(self._url, unsafe=self._unsafe)
         try:
-            self._secrets = database.prepare(self._secret_key)
+            self._secrets = database.prepare(self._secret_key, probe.row_of(self._node))
         except BaseException:
             database.close()
             raise
         if not database.durable:
             self._log.warn("the database is in memory: all records end with this process; --database names a file")
         self._database = database
-        self._writer = Writer(database.writing, self._reactor)
+        self._writer = Writer(database, self._reactor)
         self._writer.start()
         if database.reading is not None:
-            self._readers = Readers(database.reading, self._reactor, sqlite.READERS)
+            self._readers = Readers(database, self._writer, self._reactor)
             self._readers.start()
 
     @property
     def shared(self) -> bool:
         """Whether other nodes may use these records, too; known from the start on."""
-        return self._database is not None and getattr(self._database, "shared", False)
+        return self._database is not None and self._database.shared
 
     def stop(self) -> Deferred[None]:
         """Commit what was accepted, then close. May be called without `start`, and more than once."""
@@ -110,7 +121,7 @@ class SqlStorage:
 
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now, for /readyz."""
-        return self._write(probe.written)
+        return self._write(probe.written, probe.row_of(self._node))
 
     def _write(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         return self._run(self._writer, work, args, kwargs)

@@ -9,8 +9,8 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,79 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from ocppd.errors import StartFailed
+from ocppd.storage.database import READERS, Database, Trouble, reason
+from ocppd.storage.files import companion, sync_directory
+from ocppd.storage.secrets import Secrets
 
 #: Only an operator's own tool can hold the write lock of our file; give it this long to finish.
 BUSY_TIMEOUT_MS = 5_000
-
-#: Reads at the same time. SQLite reads from memory mostly, and Python runs one thread at a time.
-READERS = 4
-
 
 #: Parameters of a URL, which SQLAlchemy hands to the driver.
 Query = Mapping[str, str | tuple[str, ...]]
 #: Those that change neither what the path means nor what is written how; ocppd sets the others itself.
 PARAMETERS = ("timeout", "cached_statements")
 _NO_PARAMETERS: Query = {}
+
+
+class SqliteDatabase(Database):
+    """A database file that this process alone uses, or one in memory."""
+
+    def __init__(self, url: URL) -> None:
+        """Take hold of the file, and make it where it is missing. Raises StartFailed."""
+        self._path = path = file_of(url)
+        self._lock: int | None = None
+        if path is None:
+            self.name = "database in memory"
+            self.durable = False
+            self.writing = memory_engine()
+            return
+        self.name = f"database {path}"
+        self._lock = lock(path)
+        try:
+            create(path)
+        except OSError as error:
+            os.close(self._lock)
+            raise unusable(path, reason(error)) from error
+        self.writing = writing_engine(path, url.query)
+        self.reading = reading_engine(path, url.query)
+
+    def close(self) -> None:
+        """Close all connections, then let go of the file."""
+        super().close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    @contextmanager
+    def guarded(self, connection: Connection) -> Iterator[None]:
+        """See `Database.guarded`. SQLite answers in time, or says that it is locked."""
+        try:
+            yield
+        except BaseException:
+            # After a COMMIT that failed SQLAlchemy takes the transaction for ended, and SQLite does not.
+            connection.connection.rollback()
+            raise
+
+    def driver_trouble(self, error: BaseException | None) -> Trouble:
+        """See `Database.driver_trouble`. Nobody else writes, and there is no connection to lose."""
+        return Trouble.REFUSAL if isinstance(error, sqlite3.OperationalError) else Trouble.BUG
+
+    def unusable(self, reason: str) -> StartFailed:
+        return unusable(self._path, reason)
+
+    def secrets(self, secret_key: str | None) -> Secrets:
+        """See `Database.secrets`: the own key is in a file beside the database."""
+        if secret_key:
+            return Secrets.from_text(secret_key)
+        return Secrets.random() if self._path is None else Secrets.beside(self._path)
+
+    def lock_tables(self, connection: Connection) -> None:
+        """See `Database.lock_tables`. The file is ours, and a transaction that writes is alone from its begin on."""
+
+    def take_time(self, connection: Connection) -> None:
+        """See `Database.take_time`. Nothing limits it."""
+
+    def back_up(self, revision: str) -> Path | None:
+        return None if self._path is None else back_up(self._path, revision)
 
 
 def file_of(url: URL) -> Path | None:
@@ -144,18 +204,17 @@ def _remedy(path: Path) -> str:
     return f"ocppd must be able to write in {path.parent}"
 
 
-def unusable(path: Path | None, error: Exception) -> StartFailed:
+def unusable(path: Path | None, what: str) -> StartFailed:
     """What to tell an operator whose database cannot be opened or written."""
-    reason = str(getattr(error, "orig", None) or error)
-    if "not a database" in reason or "malformed" in reason:
+    if "not a database" in what or "malformed" in what:
         advice = "choose another --database or restore a backup"
-    elif "full" in reason:
+    elif "full" in what:
         advice = "free some space on that disk"
-    elif "locked" in reason:
+    elif "locked" in what:
         advice = "end the program that has it open"
     else:
         advice = "ocppd must be able to read and write it and its directory"
-    return StartFailed(f"database {path or 'in memory'} cannot be used: {reason}; {advice}")
+    return StartFailed(f"database {path or 'in memory'} cannot be used: {what}; {advice}")
 
 
 def back_up(path: Path, revision: str) -> Path:
@@ -183,17 +242,3 @@ def _free_name(path: Path, revision: str) -> Path:
         number += 1
         name = companion(path, f".{revision}.backup.{number}")
     return name
-
-
-def companion(path: Path, suffix: str) -> Path:
-    """The file beside the database whose name is the database's and `suffix`."""
-    return path.with_name(path.name + suffix)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in `directory` as durable as the files."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ takes 1.3 µs that way and 17 µs through `Connection.execute`, and every messag
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam
@@ -45,7 +46,9 @@ class Statement:
         dialect = connection.dialect
         text = self._texts.get(dialect.name)
         if text is None:
-            text = self._texts[dialect.name] = str(self._build(dialect.name).compile(dialect=dialect))
+            # As for many rows: else PostgreSQL would give back the key of each, which nobody asked for.
+            compiled = self._build(dialect.name).compile(dialect=dialect, for_executemany=True)
+            text = self._texts[dialect.name] = str(compiled)
         return text
 
 
@@ -54,24 +57,79 @@ def values_of(insert: Any, *names: str) -> Any:
     return insert.values({name: bindparam(name) for name in names})
 
 
+class Later:
+    """Stands for a value that is known when its unit has ended."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+
+    def value(self) -> Any:
+        """The value, once it is known."""
+        return self._cursor.fetchone()[0]
+
+
 class Unit:
-    """A running transaction. Errors are those of the driver."""
+    """A running transaction. Errors are those of the driver.
 
-    __slots__ = ("_cursor", "connection")
+    With `together` what nobody reads at once is not waited for, where the driver knows how (psycopg's pipelines): a batch
+    then takes a few round trips in place of thousands, and what goes wrong with a statement is raised later. Such a unit
+    is a context manager, at whose end everything has been done.
+    """
 
-    def __init__(self, connection: Connection) -> None:
-        #: For statements that are put together at run time, and off the hot path.
-        self.connection = connection
-        self._cursor = connection.connection.cursor()
+    __slots__ = ("_connection", "_cursor", "_leave", "_pipeline", "_pipelines", "_sending")
+
+    def __init__(self, connection: Connection, *, together: bool = False) -> None:
+        self._connection = connection
+        self._cursor = self._sending = connection.connection.cursor()
+        self._pipelines: Any = getattr(connection.connection.driver_connection, "pipeline", None) if together else None
+        self._pipeline: Any = None
+        self._leave = ExitStack()
+
+    def __enter__(self) -> Unit:
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._pipeline, self._sending = None, self._cursor
+        self._leave.__exit__(*raised)
+
+    @property
+    def connection(self) -> Connection:
+        """For statements that are put together at run time, and off the hot path."""
+        self.__exit__(None, None, None)
+        return self._connection
+
+    def send(self, statement: Statement, parameters: Parameters) -> None:
+        """Run a statement whose result nobody reads."""
+        if self._pipelines is not None:
+            self._send_on()
+        self._sending.execute(statement.text(self._connection), parameters)
+
+    def later(self, statement: Statement, parameters: Parameters) -> Any:
+        """The first value of the first row, for a use case to give back as its result and for nothing else.
+
+        With `together` it may be a `Later`.
+        """
+        if self._pipelines is None:
+            return self.one(statement, parameters)[0]
+        self._send_on()
+        cursor = self._connection.connection.cursor()
+        cursor.execute(statement.text(self._connection), parameters)
+        return Later(cursor)
+
+    def _send_on(self) -> None:
+        if self._pipeline is None:
+            self._pipeline = self._leave.enter_context(self._pipelines())
+            # A cursor of its own: its results come when they come, and are not to be taken for those of a query.
+            self._sending = self._connection.connection.cursor()
 
     def run(self, statement: Statement, parameters: Parameters) -> int:
         """Run a statement that returns no rows; the number of rows it touched."""
-        self._cursor.execute(statement.text(self.connection), parameters)
+        self._cursor.execute(statement.text(self._connection), parameters)
+        if self._pipeline is not None:
+            self._pipeline.sync()
         return self._cursor.rowcount
-
-    def run_each(self, statement: Statement, parameters: list[Parameters]) -> None:
-        """Run a statement that returns no rows once for each of `parameters`."""
-        self._cursor.executemany(statement.text(self.connection), parameters)
 
     def one(self, statement: Statement, parameters: Parameters) -> Any:
         """The first row, or None."""
@@ -80,5 +138,5 @@ class Unit:
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Any]:
         """All rows. They are fetched at once: a statement with rows left over would hold up the commit."""
-        self._cursor.execute(statement.text(self.connection), parameters)
+        self._cursor.execute(statement.text(self._connection), parameters)
         return list(self._cursor.fetchall())

@@ -1,7 +1,8 @@
 """The writer: one thread, one commit for all that has gathered, answers after it.
 
-Knows no table and no use case: it is handed functions that take a `Unit`. See decision 5 and lever 7 of
-docs/architecture.md. A use case may be run twice, so it changes nothing but the database.
+Knows no table, no use case and no product: it is handed functions that take a `Unit`, and a `Database` that tells what an
+error means. See decision 5 and lever 7 of docs/architecture.md. A use case may be run several times, so it changes nothing
+but the database.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ocppd.errors import StorageUnavailable
-from ocppd.storage.unit import Unit
+from ocppd.storage.database import Database, Trouble, reason
+from ocppd.storage.outage import Outage
+from ocppd.storage.unit import Later, Unit
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -28,8 +31,17 @@ P = ParamSpec("P")
 #: Use cases that were accepted and not yet answered. At 2 KiB each that is 100 MiB, and longer than a charger waits.
 WAITING_LIMIT = 50_000
 
-#: Use cases in one commit: some 20 ms of work, so that the first of a batch does not wait long for the last.
+#: Use cases in one commit: some 20 ms of work with SQLite, so that the first of a batch does not wait long for the last.
 BATCH_LIMIT = 1_000
+#: The same where a statement is a round trip to a server.
+BATCH_S = 0.25
+
+#: Pauses between attempts to reach a database that is away: from the first to the last, doubled each time.
+FIRST_PAUSE_S = 0.1
+LAST_PAUSE_S = 1.0
+
+#: Times that a single use case is run again whose transaction made way for another node's.
+CONFLICTS_LIMIT = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -50,14 +62,26 @@ class Writer:
 
     _log = Logger()
 
-    def __init__(self, engine: Engine, reactor: IReactorFromThreads) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, reactor: IReactorFromThreads) -> None:
+        self._database = database
         self._reactor = reactor
+        self._outage = Outage("write")
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._waiting = 0
         self._thread: Thread | None = None
         self._accepting = False
         self._stopping: list[Deferred[None]] = []
+        #: Whether use cases are being run: before that nothing has happened, after it perhaps everything.
+        self._running = False
+        #: While the database is away: why, when to try again, and how long to wait after that.
+        self._away: Failure | None = None
+        self._again_s = 0.0
+        self._pause_s = FIRST_PAUSE_S
+
+    @property
+    def away(self) -> StorageUnavailable | None:
+        """The error of what is asked for while the database cannot be reached; None while it can, as far as is known."""
+        return None if self._away is None else unavailable(self._away)
 
     def start(self) -> None:
         """Start the thread. It does not keep the process alive: what is lost without `stop` was answered to nobody."""
@@ -68,12 +92,14 @@ class Writer:
     def submit(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         """Run `work` in the next commit; fires with its result, on the reactor's thread, once that is on disk.
 
-        Fails with StorageUnavailable. Cancelling stops the waiting, not the write.
+        Fails with StorageUnavailable, at once while the database is away. Cancelling stops the waiting, not the write.
         """
         if not self._accepting:
             return fail(StorageUnavailable("storage is not running"))
         if self._waiting >= WAITING_LIMIT:
             return fail(StorageUnavailable(f"{self._waiting} writes are waiting already"))
+        if self._away is not None:
+            return fail(unavailable(self._away))
         job = _Job(work, args, kwargs)
         self._waiting += 1
         self._queue.put(job)
@@ -94,57 +120,110 @@ class Writer:
 
     def _work(self) -> None:
         """Commit batch after batch until the None that `stop` put into the queue."""
+        batch: list[_Job] = []
         goes_on = True
-        while goes_on:
-            batch, goes_on = self._take()
+        while goes_on or batch:
+            goes_on = goes_on and self._gather(batch)
+            if goes_on and self._away is not None and monotonic() >= self._again_s:
+                self._reach()
             if batch:
-                outcomes = self._commit(batch)
-                self._reactor.callFromThread(self._deliver, batch, outcomes)
+                outcomes = self._settle(batch) if self._away is None else [self._away] * len(batch)
+                self._reactor.callFromThread(self._deliver, batch[: len(outcomes)], outcomes)
+                batch = batch[len(outcomes) :]
         self._reactor.callFromThread(self._stopped)
 
-    def _take(self) -> tuple[list[_Job], bool]:
-        """What has gathered, at least one job; and whether there may be more after it."""
-        batch: list[_Job] = []
-        job = self._queue.get()
+    def _gather(self, batch: list[_Job]) -> bool:
+        """Add what has gathered; wait for a first job, or until a database that is away is to be tried again.
+
+        False where nothing comes any more.
+        """
+        timeout = None if self._away is None else max(0.0, self._again_s - monotonic())
         try:
-            while job is not None:
+            while len(batch) < BATCH_LIMIT:
+                job = self._queue.get(not batch, timeout)
+                if job is None:
+                    return False
                 batch.append(job)
-                if len(batch) == BATCH_LIMIT:
-                    return batch, True
-                job = self._queue.get_nowait()
         except Empty:
-            return batch, True
-        return batch, False
+            pass
+        return True
 
-    def _commit(self, batch: list[_Job]) -> list[Any]:
-        """The result of each job, committed; a Failure for each that failed."""
+    def _reach(self) -> None:
+        """Try to reach a database that is away."""
         try:
-            with self._engine.connect() as connection:
-                try:
-                    return self._commit_on(connection, batch)
-                except Exception:
-                    # After a COMMIT that failed SQLAlchemy takes the transaction for ended, and SQLite does not.
-                    connection.connection.rollback()
-                    raise
+            with self._database.connected(self._database.writing) as connection:
+                connection.begin()
+                look(Unit(connection))
         except Exception:
-            return [Failure()] * len(batch)
+            self._lose(Failure())
+        else:
+            self._away = None
+            self._reactor.callFromThread(self._outage.end)
 
-    def _commit_on(self, connection: Connection, batch: list[_Job]) -> list[Any]:
-        transaction = connection.begin()
-        try:
-            unit = Unit(connection)
-            outcomes = [job.run(unit) for job in batch]
-        except Exception:
-            # Nobody is to fail for another's sake: again, each by itself.
-            transaction.rollback()
+    def _lose(self, failure: Failure) -> None:
+        """The database is away. Whoever asks for something is told so at once, until it is reached again."""
+        self._pause_s = FIRST_PAUSE_S if self._away is None else min(2 * self._pause_s, LAST_PAUSE_S)
+        self._again_s = monotonic() + self._pause_s
+        self._away = failure
+
+    def _settle(self, jobs: list[_Job]) -> list[Any]:
+        """The results of the first of these jobs, of one at least, committed; a Failure for each that failed."""
+        run, conflicts, broken = self._run_together, 0, False
+        while True:
+            try:
+                return self._transact(run, jobs)
+            except Exception as error:
+                failure, trouble = Failure(), self._database.trouble(error)
+            if trouble is Trouble.CONFLICT and conflicts < CONFLICTS_LIMIT:
+                # The others come next, and in order: what is committed first is what was asked for first.
+                conflicts += len(jobs) == 1
+                jobs = jobs[: (len(jobs) + 1) // 2]
+            elif not self._running or trouble is Trouble.AWAY:
+                break
+            elif trouble is Trouble.BROKEN and not broken:
+                broken = True
+            elif trouble in (Trouble.REFUSAL, Trouble.BUG) and run == self._run_together:
+                # Nobody is to fail for another's sake.
+                run = self._run_each_alone
+            else:
+                break
+        if trouble is Trouble.AWAY:
+            self._lose(failure)
+        return [failure] * len(jobs)
+
+    def _transact(self, run: Callable[[Connection, list[_Job]], list[Any]], jobs: list[_Job]) -> list[Any]:
+        """The results of as many of these jobs as fit into one transaction, committed. Raises where that failed."""
+        self._running = False
+        with self._database.connected(self._database.writing) as connection:
             transaction = connection.begin()
-            unit = Unit(connection)
-            outcomes = [self._run_alone(connection, unit, job) for job in batch]
-        transaction.commit()
+            self._running = True
+            outcomes = run(connection, jobs)
+            self._running = False
+            transaction.commit()
         return outcomes
 
     @staticmethod
-    def _run_alone(connection: Connection, unit: Unit, job: _Job) -> Any:
+    def _run_together(connection: Connection, jobs: list[_Job]) -> list[Any]:
+        end_s = monotonic() + BATCH_S
+        outcomes = []
+        with Unit(connection, together=True) as unit:
+            for job in jobs:
+                outcomes.append(job.run(unit))
+                if monotonic() > end_s:
+                    break
+        return [outcome.value() if isinstance(outcome, Later) else outcome for outcome in outcomes]
+
+    def _run_each_alone(self, connection: Connection, jobs: list[_Job]) -> list[Any]:
+        end_s = monotonic() + BATCH_S
+        unit = Unit(connection)
+        outcomes = []
+        for job in jobs:
+            outcomes.append(self._run_alone(connection, unit, job))
+            if monotonic() > end_s:
+                break
+        return outcomes
+
+    def _run_alone(self, connection: Connection, unit: Unit, job: _Job) -> Any:
         """The result of a job in its own SAVEPOINT, or its Failure.
 
         Raises where the whole transaction is gone, which SQLite may do to it when the disk is full.
@@ -152,7 +231,9 @@ class Writer:
         savepoint = connection.begin_nested()
         try:
             outcome = job.run(unit)
-        except Exception:
+        except Exception as error:
+            if self._database.trouble(error) not in (Trouble.REFUSAL, Trouble.BUG):
+                raise
             failure = Failure()
             savepoint.rollback()
             return failure
@@ -162,8 +243,11 @@ class Writer:
     # On the reactor's thread.
 
     def _deliver(self, batch: list[_Job], outcomes: list[Any]) -> None:
-        """Answer a whole batch. One log entry for each cause, not for each job."""
+        """Answer a batch. One log entry for each cause, not for each job, and one for an outage."""
         self._waiting -= len(batch)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+        if len(failures) < len(outcomes):
+            self._outage.end()
         logged: set[int] = set()
         for job, outcome in zip(batch, outcomes, strict=True):
             if not isinstance(outcome, Failure):
@@ -171,14 +255,17 @@ class Writer:
                 continue
             if id(outcome) not in logged:
                 logged.add(id(outcome))
-                self._log_failure(outcome, job)
+                self._log_failure(outcome, job, all_failed=len(failures) == len(outcomes))
             job.answer.errback(Failure(unavailable(outcome)))
 
-    def _log_failure(self, failure: Failure, job: _Job) -> None:
-        if is_database_error(failure, self._engine):
-            self._log.error("the database refuses to write: {reason}", reason=failure.getErrorMessage())
+    def _log_failure(self, failure: Failure, job: _Job, *, all_failed: bool) -> None:
+        name = getattr(job.work, "__name__", repr(job.work))
+        if self._database.trouble(failure.value) is Trouble.BUG:
+            self._log.failure("use case {name} failed", failure=failure, name=name)
+        elif all_failed:
+            self._outage.begin(reason(failure.value))
         else:
-            self._log.failure("use case {name} failed", failure=failure, name=getattr(job.work, "__name__", repr(job.work)))
+            self._log.error("the database refuses {name}: {reason}", name=name, reason=reason(failure.value))
 
     def _stopped(self) -> None:
         assert self._thread is not None
@@ -189,17 +276,13 @@ class Writer:
             stopped.callback(None)
 
 
-def is_database_error(failure: Failure, engine: Engine) -> bool:
-    """Whether the database is to blame (full, locked, gone) rather than our code."""
-    driver = engine.dialect.loaded_dbapi
-    error = failure.value
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        error = error.orig
-    return isinstance(error, driver.OperationalError)
+def look(unit: Unit) -> None:
+    """A use case that asks for nothing, to see whether the database answers."""
+    unit.connection.exec_driver_sql("SELECT 1")
 
 
 def unavailable(failure: Failure) -> StorageUnavailable:
     """The one error that callers see; the cause is kept with it."""
-    error = StorageUnavailable(f"the records cannot be reached: {failure.getErrorMessage()}")
+    error = StorageUnavailable(f"the records cannot be reached: {reason(failure.value)}")
     error.__cause__ = failure.value
     return error

@@ -2,31 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.logger import formatEvent, globalLogPublisher
 
 from ocppd.storage.sql_storage import SqlStorage
+from support import postgresql
+
+KINDS = ("file", "memory", "postgresql")
 
 
-def database_url(kind: str, directory: Path) -> str:
-    """The URL of a fresh database of that kind."""
-    return "sqlite://" if kind == "memory" else f"sqlite:///{directory / 'ocppd.sqlite'}"
+@pytest.fixture
+def file_url(tmp_path: Path) -> str:
+    """The URL of a database file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'ocppd.sqlite'}"
 
 
-@pytest_twisted.async_yield_fixture(params=["file", "memory"])
-async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStorage]:
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Iterator[postgresql.Server]:
+    """A PostgreSQL server of our own, running; afterwards it runs again, whatever the test did to it."""
+    running = postgresql.server(request.config)
+    yield running
+    running.renew()
+
+
+@pytest.fixture
+def postgresql_url(server: postgresql.Server) -> Iterator[str]:
+    """The URL of a fresh database on a server, with our tables in it."""
+    name = server.create()
+    yield server.url(name)
+    server.renew()
+    server.drop(name)
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh database, of each kind in turn."""
+    if request.param == "memory":
+        return "sqlite://"
+    found: str = request.getfixturevalue("file_url" if request.param == "file" else "postgresql_url")
+    return found
+
+
+@pytest_twisted.async_yield_fixture
+async def storage(url: str) -> AsyncIterator[SqlStorage]:
     """A running storage without records."""
-    running = SqlStorage(database_url(request.param, tmp_path), reactor)
+    running = SqlStorage(url, reactor, secret_key=postgresql.SECRET_KEY)
     running.start()
     yield running
     await running.stop()
 
 
 @pytest.fixture
-def file_url(tmp_path: Path) -> str:
-    """The URL of a database file that is not there yet."""
-    return database_url("file", tmp_path)
+def told() -> Iterator[list[str]]:
+    """What storage has logged so far, each line after its level."""
+    found: list[str] = []
+
+    def observe(event: dict[str, Any]) -> None:
+        if event["log_namespace"].startswith("ocppd.storage"):
+            found.append(f"{event['log_level'].name}: {formatEvent(event)}")
+
+    globalLogPublisher.addObserver(observe)
+    yield found
+    globalLogPublisher.removeObserver(observe)

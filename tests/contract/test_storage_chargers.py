@@ -43,9 +43,7 @@ async def test_a_boot_is_recorded_whole(storage: SqlStorage) -> None:
     message = inbound("BootNotification", received_ms=NOON_MS + 1)
     sequence = await storage.charger_booted(message, newest)
     rejected = RegistrationStatus.REJECTED
-    assert await read(storage) == ChargerRecord(
-        "CP1", 1, None, "::1", NOON_MS - 5, rejected, NOON_MS + 1, NOON_MS - 5, newest
-    )
+    assert await read(storage) == ChargerRecord("CP1", 1, None, "::1", NOON_MS - 5, rejected, NOON_MS + 1, NOON_MS - 5, newest)
     journaled = await storage.read_message(message.message_id)
     assert journaled is not None
     assert journaled.sequence == sequence

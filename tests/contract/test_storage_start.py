@@ -1,4 +1,4 @@
-"""What a database file needs to be started with, and how it is migrated."""
+"""What a database needs to be started with, and how it is migrated; files first of all."""
 
 from __future__ import annotations
 
@@ -6,25 +6,33 @@ import os
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import pytest_twisted
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 from twisted.internet import reactor
 
 import ocppd.storage.migrations
 from ocppd.errors import StartFailed
 from ocppd.storage import sqlite
-from ocppd.storage.migrate import migrate
+from ocppd.storage.engine import open_database
+from ocppd.storage.migrate import SCRIPTS, migrate
 from ocppd.storage.schema import metadata
 from ocppd.storage.sql_storage import SqlStorage
+from support.postgresql import SECRET_KEY
 from support.storing import inbound
 
-SECOND = """
-revision = "0002"
-down_revision = "0001"
+_CONFIG = Config()
+_CONFIG.set_main_option("script_location", SCRIPTS)
+_CONFIG.set_main_option("path_separator", "os")
+HEAD = ScriptDirectory.from_config(_CONFIG).get_current_head()
+NEWER = f"""
+revision = "9999"
+down_revision = "{HEAD}"
 from alembic import op
 import sqlalchemy as sa
 
@@ -32,28 +40,43 @@ import sqlalchemy as sa
 def upgrade():
     op.add_column("chargers", sa.Column("colour", sa.Text()))
 """
+OURS = "SELECT name, sql FROM sqlite_master WHERE name LIKE '%\\_%' ESCAPE '\\'"
+
+durable = pytest.mark.parametrize("url", ["file", "postgresql"], indirect=True)
 
 
 @pytest.fixture
-def newer_scripts(tmp_path: Path) -> str:
+def newer_scripts(tmp_path: Path) -> Path:
     """The revisions of a later program: ours and one more."""
     folder = tmp_path / "newer"
     shutil.copytree(Path(ocppd.storage.migrations.__file__).parent, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "v0002_colour.py").write_text(SECOND)
-    return str(folder)
+    (folder / "versions" / "v9999_colour.py").write_text(NEWER)
+    return folder
+
+
+def started(url: str) -> SqlStorage:
+    """A running storage."""
+    storage = SqlStorage(url, reactor, SECRET_KEY)
+    storage.start()
+    return storage
 
 
 async def filled(url: str) -> None:
     """Make a database with one message."""
-    storage = SqlStorage(url, reactor)
-    storage.start()
+    storage = started(url)
     await storage.message_received(inbound(message_id="kept"))
     await storage.stop()
 
 
+def upgrade(url: str, scripts: Path) -> None:
+    """Do as a later program does."""
+    with closing(open_database(url)) as database:
+        migrate(database, str(scripts))
+
+
 def failure_of(url: str) -> str:
     """The line of a start that fails."""
-    storage = SqlStorage(url, reactor)
+    storage = SqlStorage(url, reactor, SECRET_KEY)
     with pytest.raises(StartFailed) as caught:
         storage.start()
     text = str(caught.value)
@@ -62,71 +85,57 @@ def failure_of(url: str) -> str:
 
 
 def test_the_revisions_make_the_tables_of_the_schema() -> None:
-    """A database that was migrated from nothing is what `schema` says."""
-    engine = sqlite.memory_engine()
-    migrate(engine, None)
-    with engine.begin() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-        made = dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name LIKE '%\\_%' ESCAPE '\\'").all())
+    """A database that was migrated from nothing has the tables and indexes that `schema` says, to the letter."""
+    with closing(open_database("sqlite://")) as database:
+        migrate(database)
+        with database.writing.begin() as connection:
+            made = tables(connection)
     plain = sqlite.memory_engine()
     with plain.begin() as connection:
         metadata.create_all(connection)
-        wanted = dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name LIKE '%\\_%' ESCAPE '\\'").all())
-    assert {name: squeezed(made[name]) for name in wanted} == {name: squeezed(sql) for name, sql in wanted.items()}
-    engine.dispose()
+        wanted = tables(connection)
     plain.dispose()
+    assert {name: made[name] for name in wanted} == wanted
 
 
-def squeezed(sql: str | None) -> str:
-    """SQL without its layout."""
-    return re.sub(r"\s+", "", sql or "")
+def tables(connection: Connection) -> dict[str, str]:
+    """The SQL of each table and index, without its layout."""
+    return {name: re.sub(r"\s+", "", sql or "") for name, sql in connection.exec_driver_sql(OURS)}
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_old_database_is_backed_up_and_migrated(file_url: str, tmp_path: Path, newer_scripts: str) -> None:
+async def test_an_old_database_is_backed_up_and_migrated(file_url: str, tmp_path: Path, newer_scripts: Path) -> None:
     """Before an upgrade a copy is kept beside the database; an older copy is never overwritten."""
     await filled(file_url)
-    path = tmp_path / "ocppd.sqlite"
-    earlier = tmp_path / "ocppd.sqlite.0001.backup"
+    earlier = tmp_path / f"ocppd.sqlite.{HEAD}.backup"
     earlier.write_text("precious")
-    engine = sqlite.writing_engine(path)
-    migrate(engine, path, newer_scripts)
-    engine.dispose()
+    upgrade(file_url, newer_scripts)
     assert earlier.read_text() == "precious"
-    backup = sqlite3.connect(tmp_path / "ocppd.sqlite.0001.backup.2")
-    assert backup.execute("SELECT message_id FROM messages").fetchall() == [("kept",)]
-    assert backup.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
-    backup.close()
-    upgraded = sqlite3.connect(path)
-    assert upgraded.execute("SELECT message_id FROM messages").fetchall() == [("kept",)]
-    assert upgraded.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
-    upgraded.close()
+    for file, revision in ((f"ocppd.sqlite.{HEAD}.backup.2", HEAD), ("ocppd.sqlite", "9999")):
+        with closing(sqlite3.connect(tmp_path / file)) as copy:
+            assert copy.execute("SELECT message_id FROM messages").fetchall() == [("kept",)]
+            assert copy.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
 
 
+@durable
 @pytest_twisted.ensureDeferred
-async def test_a_newer_database_is_refused(file_url: str, tmp_path: Path, newer_scripts: str) -> None:
+async def test_a_newer_database_is_refused(url: str, newer_scripts: Path) -> None:
     """A database that a later program wrote is left as it is."""
-    await filled(file_url)
-    path = tmp_path / "ocppd.sqlite"
-    engine = sqlite.writing_engine(path)
-    migrate(engine, path, newer_scripts)
-    engine.dispose()
-    assert "newer ocppd (revision 0002)" in failure_of(file_url)
+    await filled(url)
+    upgrade(url, newer_scripts)
+    assert "newer ocppd (revision 9999)" in failure_of(url)
 
 
+@durable
 @pytest_twisted.ensureDeferred
-async def test_a_failing_revision_changes_nothing(file_url: str, tmp_path: Path, newer_scripts: str) -> None:
+async def test_a_failing_revision_changes_nothing(url: str, newer_scripts: Path) -> None:
     """Where a revision fails the whole upgrade is rolled back, and the program before it still starts."""
-    await filled(file_url)
-    with (Path(newer_scripts) / "versions" / "v0002_colour.py").open("a") as script:
+    await filled(url)
+    with (newer_scripts / "versions" / "v9999_colour.py").open("a") as script:
         script.write('    op.execute("SELECT nonsense FROM nowhere")\n')
-    path = tmp_path / "ocppd.sqlite"
-    engine = sqlite.writing_engine(path)
     with pytest.raises(Exception, match="nowhere"):
-        migrate(engine, path, newer_scripts)
-    engine.dispose()
-    storage = SqlStorage(file_url, reactor)
-    storage.start()
+        upgrade(url, newer_scripts)
+    storage = started(url)
     assert await storage.read_message("kept") is not None
     await storage.stop()
 
@@ -135,17 +144,14 @@ async def test_a_failing_revision_changes_nothing(file_url: str, tmp_path: Path,
 async def test_a_current_database_is_not_backed_up(file_url: str, tmp_path: Path) -> None:
     """Starting again makes no backup."""
     await filled(file_url)
-    storage = SqlStorage(file_url, reactor)
-    storage.start()
-    await storage.stop()
+    await started(file_url).stop()
     assert not list(tmp_path.glob("*.backup*"))
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_database_has_one_process(file_url: str) -> None:
     """A second start on the same file fails and names the process; after the first has stopped it may start."""
-    storage = SqlStorage(file_url, reactor)
-    storage.start()
+    storage = started(file_url)
     assert f"in use by another ocppd (pid {os.getpid()})" in failure_of(file_url)
     await storage.stop()
     await filled(file_url)
@@ -178,15 +184,17 @@ def test_a_directory_in_place_of_the_file(tmp_path: Path) -> None:
 def test_a_key_file_that_holds_no_key(file_url: str, tmp_path: Path) -> None:
     """A damaged key file stops the start; it is not replaced."""
     (tmp_path / "ocppd.sqlite.key").write_text("torn")
-    assert "holds no key" in failure_of(file_url)
+    with pytest.raises(StartFailed, match="holds no key"):
+        SqlStorage(file_url, reactor).start()
     assert (tmp_path / "ocppd.sqlite.key").read_text() == "torn"
 
 
 @pytest.mark.parametrize(
     ("url", "line"),
     [
-        ("postgresql://u:hush@h/d", "SQLite"),
-        ("postgresql+psycopg://u:hush@h/d", "SQLite"),
+        ("postgresql+psycopg2://u:hush@h/d", "write sqlite:////absolute/path/of/ocppd.sqlite or postgresql+psycopg://"),
+        ("postgresql+asyncpg://u:hush@h/d", "postgresql+asyncpg: this is not known"),
+        ("postgresql+psycopg_async://u:hush@h/d", "postgresql+psycopg_async: this is not known"),
         ("mysql://u:hush@h/d", "mysql"),
         ("sqlite+aiosqlite:///x", "sqlite+aiosqlite"),
         ("sqlite://x/y", "sqlite:///relative/path"),

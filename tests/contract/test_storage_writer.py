@@ -8,16 +8,22 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from sqlalchemy import text
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
+from twisted.internet.threads import deferToThread
 
 from ocppd.errors import StorageUnavailable
 from ocppd.storage import engine, sqlite, writer
 from ocppd.storage.records import MessageFilter, MessageState
 from ocppd.storage.sql_storage import SqlStorage
-from ocppd.storage.unit import Unit
+from ocppd.storage.unit import Statement, Unit
 from ocppd.storage.writer import Writer
+from support.holding import PATIENCE_S, held
+from support.postgresql import SECRET_KEY
 from support.storing import NOON_MS, call, inbound, start
+
+durable = pytest.mark.parametrize("url", ["file", "postgresql"], indirect=True)
 
 
 class Poison(RuntimeError):
@@ -27,19 +33,6 @@ class Poison(RuntimeError):
 def poisoned(_: int) -> str:
     """An answer function that has a bug."""
     raise Poison("boom")
-
-
-def held(storage: SqlStorage) -> threading.Event:
-    """Keep the writer busy until the event is set, so that what follows gathers into one batch."""
-    entered, release = threading.Event(), threading.Event()
-
-    def wait(unit: Unit) -> None:
-        entered.set()
-        release.wait(10)
-
-    storage._write(wait)
-    entered.wait(10)
-    return release
 
 
 @pytest_twisted.ensureDeferred
@@ -145,6 +138,7 @@ async def test_the_writers_queue_is_bounded(storage: SqlStorage, monkeypatch: py
     await storage.message_received(inbound())
 
 
+@pytest.mark.parametrize("url", ["file", "memory"], indirect=True)
 @pytest_twisted.ensureDeferred
 async def test_a_full_disk_fails_writes_until_there_is_room(storage: SqlStorage, logged_errors: Any) -> None:
     """With a full disk writes fail and reads go on; with room again writes go on, and nothing half is stored."""
@@ -169,7 +163,7 @@ async def test_a_full_disk_fails_writes_until_there_is_room(storage: SqlStorage,
 async def test_a_locked_database_fails_the_whole_batch(
     file_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged_errors: Any
 ) -> None:
-    """While another program holds the write lock all writes fail, logged once per batch; then they go on."""
+    """While another program holds the write lock all writes fail, logged once; then they go on, which is told, too."""
     import sqlite3
 
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 1)
@@ -181,21 +175,20 @@ async def test_a_locked_database_fails_the_whole_batch(
     release.set()
     await gatherResults(answers)
     other.execute("BEGIN IMMEDIATE")
-    for answer in [storage.message_received(inbound()), storage.check()]:
+    for _ in range(3):
         with pytest.raises(StorageUnavailable, match="locked"):
-            await answer
-    assert logged_errors.flush()
+            await storage.message_received(inbound())
+    assert len(logged_errors.flush()) == 1
     other.execute("ROLLBACK")
     other.close()
     await storage.check()
     await storage.stop()
 
 
+@durable
 @pytest_twisted.ensureDeferred
-async def test_a_reading_bug_is_logged(file_url: str, logged_errors: Any) -> None:
-    """A read that raises fails with StorageUnavailable and is logged; readers cannot write."""
-    storage = SqlStorage(file_url, reactor)
-    storage.start()
+async def test_a_reading_bug_is_logged(storage: SqlStorage, logged_errors: Any) -> None:
+    """A read that raises fails with StorageUnavailable and is logged, once; readers cannot write."""
 
     def bug(unit: Unit) -> None:
         raise Poison("boom")
@@ -206,18 +199,20 @@ async def test_a_reading_bug_is_logged(file_url: str, logged_errors: Any) -> Non
     for read in (bug, intrude):
         with pytest.raises(StorageUnavailable):
             await storage._read(read)
+    await storage.check()
     assert len(logged_errors.flush()) == 2
-    await storage.stop()
+    await storage.read_message("m")
 
 
+@durable
 @pytest_twisted.ensureDeferred
-async def test_a_commit_that_fails_fails_its_batch(file_url: str, logged_errors: Any) -> None:
+async def test_a_commit_that_fails_fails_its_batch(url: str, logged_errors: Any) -> None:
     """Where the commit itself fails nobody of that batch is told that it was stored."""
     from sqlalchemy import event
 
-    database = engine.open_database(file_url)
-    database.prepare(None)
-    writes = Writer(database.writing, reactor)  # type: ignore[arg-type]
+    database = engine.open_database(url)
+    database.prepare(SECRET_KEY, 1)
+    writes = Writer(database, reactor)  # type: ignore[arg-type]
     broken = [True]
 
     @event.listens_for(database.writing, "commit")
@@ -238,12 +233,12 @@ async def test_a_commit_that_fails_fails_its_batch(file_url: str, logged_errors:
 @pytest_twisted.ensureDeferred
 async def test_a_secret_is_not_in_the_file(file_url: str, tmp_path: Path) -> None:
     """No file beside the database holds the secret of a queued call; another key ends that call with a reason."""
-    from ocppd.storage.messages import KEY_LOST
+    from ocppd.storage.calls import KEY_LOST
 
     storage = SqlStorage(file_url, reactor, secret_key="a passphrase")
     storage.start()
     new = call("c1", frame="[2,sesame]", redacted="[2,***]")
-    await storage.call_created(new, MessageState.QUEUED, 10)
+    await storage.call_accepted(new, 10, lambda _: True)
     for file in tmp_path.iterdir():
         assert b"sesame" not in file.read_bytes()
     await storage.stop()
@@ -256,3 +251,83 @@ async def test_a_secret_is_not_in_the_file(file_url: str, tmp_path: Path) -> Non
     assert ended is not None
     assert (ended.state, ended.detail) == (MessageState.ERROR, KEY_LOST)
     await other.stop()
+
+
+SENT = Statement(text("INSERT INTO nodes (node, seen_ms) VALUES (:node, :seen_ms)"))
+COUNTED = Statement(text("UPDATE nodes SET seen_ms = seen_ms + 1 WHERE node = :node"))
+ASKED = Statement(text("SELECT seen_ms FROM nodes WHERE node = :node"))
+
+
+def sends(unit: Unit, node: str) -> int:
+    """A use case of each way to run a statement; what it read."""
+    unit.send(SENT, {"node": node, "seen_ms": 1})
+    unit.send(SENT, {"node": node + "'", "seen_ms": 1})
+    assert unit.one(ASKED, {"node": "nobody"}) is None
+    assert unit.run(COUNTED, {"node": node}) == 1
+    unit.send(COUNTED, {"node": node})
+    assert unit.connection.exec_driver_sql("SELECT 1").scalar() == 1
+    unit.send(COUNTED, {"node": node})
+    given: int = unit.later(ASKED, {"node": node})
+    unit.send(COUNTED, {"node": node})
+    return given
+
+
+@pytest_twisted.ensureDeferred
+async def test_statements_that_nobody_waits_for(storage: SqlStorage, logged_errors: Any) -> None:
+    """What is only sent is done in order with the rest; what goes wrong with it fails the use case that sent it."""
+    gate = held(storage)
+    answers = [storage._write(sends, node) for node in ("n1", "n2", "n1", "n3")]
+    gate.set()
+    results = await DeferredList(answers, consumeErrors=True)
+    assert [result if success else None for success, result in results] == [4, 4, None, 4]
+    assert len(logged_errors.flush()) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_long_batch_is_committed_in_parts(storage: SqlStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a thousand others: after a while what was done is committed and answered, in order."""
+    monkeypatch.setattr(writer, "BATCH_S", 0.0)
+    turns: list[int] = []
+    turn = [0]
+
+    def answered(sequence: int) -> int:
+        turns.append(turn[0])
+        reactor.callLater(0, next_turn)  # type: ignore[attr-defined]
+        return sequence
+
+    def next_turn() -> None:
+        turn[0] += 1
+
+    release = held(storage)
+    answers = [storage.message_received(inbound()).addCallback(answered) for _ in range(20)]
+    release.set()
+    sequences = await gatherResults(answers)
+    assert sequences == sorted(sequences)
+    assert len(turns) == 20
+    await storage.check()
+    assert len(await storage.list_messages(MessageFilter(), None, 50)) == 20
+
+
+@durable
+@pytest_twisted.ensureDeferred
+async def test_a_read_sees_one_state(storage: SqlStorage) -> None:
+    """What is committed while somebody reads is not seen by that read, and by the next one."""
+    entered, release = threading.Event(), threading.Event()
+
+    def read_twice(unit: Unit) -> list[int]:
+        found = [count(unit)]
+        entered.set()
+        release.wait(PATIENCE_S)
+        return [*found, count(unit)]
+
+    reading = storage._read(read_twice)
+    await deferToThread(entered.wait, PATIENCE_S)
+    await storage.message_received(inbound())
+    release.set()
+    assert await reading == [0, 0]
+    assert await storage._read(count) == 1
+
+
+def count(unit: Unit) -> int:
+    """A use case: how many messages there are."""
+    return int(unit.connection.exec_driver_sql("SELECT count(*) FROM messages").scalar_one())

@@ -6,7 +6,12 @@ from alembic import context
 
 from ocppd.storage.schema import metadata
 
-connection = context.config.attributes["connection"]
 # SQLite rolls DDL back as well as PostgreSQL does, once the driver lets us begin the transaction.
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=True)
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table_schema=context.config.attributes["schema"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    transactional_ddl=True,
+)
 context.run_migrations()

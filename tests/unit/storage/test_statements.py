@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import cast
 
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.storage import chargers, messages, meter_values, probe, sqlite, transactions
+from ocppd.storage import calls, chargers, messages, meter_values, nodes, probe, sqlite, transactions
 from ocppd.storage.schema import metadata
 from ocppd.storage.unit import Statement
 
-MODULES: tuple[ModuleType, ...] = (chargers, messages, meter_values, probe, transactions)
+MODULES: tuple[ModuleType, ...] = (calls, chargers, messages, meter_values, nodes, probe, transactions)
+#: A table with a row per node, and no more.
+SMALL = {"SCAN nodes"}
+#: What is done once in the life of a node may take longer.
+ONCE = {(calls, "_ORPHANED"), (nodes, "_LET_GO")}
 
 
 class Statements(SynchronousTestCase):
@@ -26,20 +33,21 @@ class Statements(SynchronousTestCase):
     def test_no_parameter_is_anonymous(self) -> None:
         """A statement holds no values of its own: nobody would pass them."""
         with self.engine.connect() as connection:
-            for module in MODULES:
-                for name, statement in vars(module).items():
-                    if isinstance(statement, Statement):
-                        sql = statement.text(connection)
-                        self.assertNotRegex(sql, r":\w+_\d+\b|POSTCOMPILE", f"{module.__name__}.{name}")
+            for connected in (connection, SimpleNamespace(dialect=psycopg.dialect(paramstyle="pyformat"))):
+                for module in MODULES:
+                    for name, statement in vars(module).items():
+                        if isinstance(statement, Statement):
+                            sql = statement.text(cast(Connection, connected))
+                            self.assertNotRegex(sql, r"[:(]\w+_\d+\b|POSTCOMPILE", f"{module.__name__}.{name}")
 
     def test_the_hot_path_reads_by_index(self) -> None:
         """No statement scans a table that grows, for what a message or a call needs."""
         with self.engine.connect() as connection:
             for module in MODULES:
                 for name, statement in vars(module).items():
-                    if isinstance(statement, Statement):
+                    if isinstance(statement, Statement) and (module, name) not in ONCE:
                         sql = statement.text(connection)
                         nulls = dict.fromkeys(re.findall(r":(\w+)", sql))
                         plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + sql, nulls).all()
-                        scans = [row for row in plan if "SCAN" in row[3] and "USING" not in row[3]]
+                        scans = [row for row in plan if "SCAN" in row[3] and "USING" not in row[3] and row[3] not in SMALL]
                         self.assertEqual(scans, [], f"{module.__name__}.{name}")
