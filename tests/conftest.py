@@ -104,3 +104,13 @@ def leaked_timers() -> str:
     for call in leaked:
         call.cancel()
     return "\n".join(str(call) for call in leaked)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests have measured."""
+    from support import figures
+
+    if figures.lines:
+        terminalreporter.section("figures")
+        for line in figures.lines:
+            terminalreporter.write_line(line)

@@ -179,7 +179,7 @@ class PostgresqlDatabase(Database):
         return Secrets.from_text(secret_key)
 
     def schema(self, connection: Connection) -> str:
-        """See `Database.schema`. The first one of the search path: what others keep elsewhere in the database is none of our business."""
+        """See `Database.schema`. The first of the search path: what is in others is not ours."""
         found = connection.execute(text("SELECT current_schema()")).scalar()
         if found is None:
             raise StartFailed(f"{self.name} has no schema of the search_path; create one for the user of --database")

@@ -143,7 +143,6 @@ class Charger:
         """Send a call once. Raises Lost."""
         connection = self._connection
         if connection is None:
-            await asyncio.sleep(0.05)
             raise Lost
         message_id = f"{self.name}-{next(self._ids)}"
         answer = self._answers[message_id] = asyncio.get_running_loop().create_future()
@@ -166,6 +165,7 @@ class Charger:
             try:
                 answer = await self._attempt(action, payload)
             except Lost:
+                await asyncio.sleep(0.05)
                 continue
             if answer[0] == 3:
                 if key is not None:

@@ -174,6 +174,10 @@ class Server:
         tail = "?" + urlencode(query) if query else ""
         return f"postgresql+psycopg://{role}:{password}@127.0.0.1:{self.port}/{database}{tail}"
 
+    def socket_url(self, database: str) -> str:
+        """The same by the server's Unix socket, which is in no network."""
+        return f"postgresql+psycopg://{ROLE}:{PASSWORD}@/{database}?host={self.directory}&port={self.port}"
+
     def create(self, *, migrated: bool = True) -> str:
         """The name of a new database, with our tables or with none."""
         if migrated:

@@ -126,7 +126,8 @@ class Program:
 class Daemon(Program):
     """`twistd -n ocppd` on a free port, listening when the constructor returns.
 
-    `port` is what `--port` gets, with {} for the number; a plain number would listen to other machines as well.
+    `port` is what `--port` gets, with {} for the number; a plain number would listen to other machines as well. `number`
+    is one that nobody has; by default one is looked for.
     """
 
     def __init__(
@@ -138,11 +139,12 @@ class Daemon(Program):
         env: Mapping[str, str] | None = None,
         program: Sequence[str] = (str(TWISTD),),
         port: str = "tcp:{}:interface=127.0.0.1",
+        number: int | None = None,
     ) -> None:
         if configuration is not None:
             write_configuration(directory, configuration)
         self.directory = directory
-        self.port = free_port()
+        self.port = free_port() if number is None else number
         typed = command(foreground=True, options=("--port", port.format(self.port), *options), program=program)
         super().__init__(typed, directory, env)
         try:

@@ -131,15 +131,16 @@ class Served:
         queue: int = 2,
         access: AccessRules | None = None,
         storage: SqlStorage | None = None,
+        bus: LocalBus | None = None,
         **charger: Any,
     ) -> None:
         settings = {name: ChargerSettings(name=name, **{"heartbeat_interval_s": 10, **charger}) for name in names}
         self.storage = storage or SqlStorage("sqlite://", reactor)
         self.storage.start()
         configuration = Configuration(max_queue_size=queue, chargers=settings)
-        bus = LocalBus("here#1", reactor)
-        self.system = CentralSystem(configuration, self.storage, reactor, CentralSystemHandlers(), bus)
-        bus.start(self.system.cluster)
+        self.bus = bus or LocalBus("here#1", reactor)
+        self.system = CentralSystem(configuration, self.storage, reactor, CentralSystemHandlers(), self.bus)
+        self.bus.start(self.system.cluster)
         self.is_ready = True
         self.api = Api(
             chargers=self.system.chargers,
@@ -152,6 +153,7 @@ class Served:
             charger_paths=("/ocppj/1.6",),
             version="0",
             ready=lambda: self.is_ready,
+            takes_commands=lambda: self.is_ready,
         )
         site = Site(make_resource(self.api), requestFactory=ApiRequest, timeout=None)
         self._listening = reactor.listenTCP(0, site, interface="127.0.0.1")
