@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,9 +109,8 @@ def leaked_timers() -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures that tests have measured."""
-    from support import figures
-
-    if figures.lines:
+    figures = sys.modules.get("support.figures")
+    if figures is not None and figures.lines:
         terminalreporter.section("figures")
         for line in figures.lines:
             terminalreporter.write_line(line)
