@@ -1,13 +1,13 @@
 """The composition root: what the daemon is made of, and the order in which it starts and stops.
 
 Start: bind the port, import the handlers, open and migrate the records, then listen. Stop: no new connections, close
-the chargers' with 1001, settle their calls, write what was accepted, close the records. Everything that can go wrong at
-the start raises StartFailed before the reactor runs.
+the chargers' one after another, settle their calls, write what was accepted, close the records. Everything that can go
+wrong at the start raises StartFailed before the reactor runs.
 """
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import signal
 import socket
 import threading
@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -26,25 +26,38 @@ from twisted.python.failure import Failure
 from ocppd.bus.api import Bus
 from ocppd.bus.local import LocalBus
 from ocppd.central.cluster import BEAT_S
+from ocppd.central.drain import Drain
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.system import CentralSystem
 from ocppd.config import Configuration, Settings, load_configuration
 from ocppd.errors import ConfigurationError, StartFailed, StorageUnavailable
+from ocppd.net.certificates import Certificates
+from ocppd.net.ending import Ending
+from ocppd.net.listening import adopted, bind, describe, listen_on, listen_on_socket, parse_endpoint
 from ocppd.storage.api import Storage
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.user_handlers import load_handlers
+from ocppd.workers.channel import HURRY, READY, RESTART, Channel, open_channel
+from ocppd.workers.checks import check_together
+from ocppd.workers.given import NOTHING_GIVEN, Given, Place
+from ocppd.workers.launch import node_name
+from ocppd.workers.supervisor import Supervisor
 
 log = Logger()
 
-#: A reconnect storm must fit into the kernel's queue (C-5); the kernel may cap it lower.
-BACKLOG: Final = 4096
 #: How often queued calls are looked through for expired ones.
 EXPIRY_INTERVAL_S: Final = 5.0
+#: How often what storage has refused is tried again: soon enough for everything to be well five seconds after its return.
+RETRY_INTERVAL_S: Final = 1.0
 #: How long requests that are in progress get to be answered after that.
 ANSWER_GRACE_S: Final = 2.0
 #: How long chargers get to confirm the close when the daemon stops.
 CLOSE_GRACE_S: Final = 5.0
-GOING_AWAY: Final = 1001
+#: How long a worker that makes room completes handshakes that it has accepted: a charger's records are looked up by then.
+HANDSHAKE_GRACE_S: Final = 5.0
+#: RFC 6455 7.4.1, and RFC 6455's registry: the charger is to come back, and finds somebody.
+GOING_AWAY: Final = (1001, "the central system stops")
+SERVICE_RESTART: Final = (1012, "the central system restarts")
 
 
 class OcppdService(Service):
@@ -52,16 +65,22 @@ class OcppdService(Service):
 
     name = "ocppd"
 
-    def __init__(self, settings: Settings, reactor: Any, directory: Path) -> None:
+    def __init__(self, settings: Settings, reactor: Any, directory: Path, given: Given = NOTHING_GIVEN) -> None:
         self._settings = settings
         self._reactor = reactor
         self._directory = directory
+        self._given = given
         self._configuration = load_configuration(settings.config)
         self._socket: socket.socket | None = None
         self._storage: Storage | None = None
         self._bus: Bus | None = None
         self._loops: list[LoopingCall] = []
-        self._stopping = False
+        self._ending = Ending()
+        self._drain: Drain | None = None
+        self._certificates: Certificates | None = None
+        self._channel: Channel | None = None
+        self._restarting = False
+        self._hurried = False
         #: What `listen` of a Twisted endpoint gives (IListeningPort).
         self.port: Any = None
         self._factory: Any = None
@@ -71,15 +90,15 @@ class OcppdService(Service):
 
     def privilegedStartService(self) -> None:
         """Bind the port, which may need privileges that are dropped afterwards."""
-        if self._settings.port.isdigit():
+        if self._given.listening:
+            self._socket = adopted(self._given.listening[0])
+        elif self._settings.port.isdigit():
             self._socket = bind(int(self._settings.port))
         else:
             parse_endpoint(self._settings.port, self._reactor)
 
     def startService(self) -> None:
         """Everything else, in order. Raises StartFailed; what was opened by then is closed again."""
-        if self._socket is None and self._settings.port.isdigit():
-            self._socket = bind(int(self._settings.port))
         try:
             self._start()
         except BaseException:
@@ -89,9 +108,15 @@ class OcppdService(Service):
 
     def _start(self) -> None:
         handlers = self._load_handlers()
-        node = f"{self._settings.node or default_node(self._settings.port)}#{token_hex(4)}"
+        node = f"{node_name(self._settings, self._socket)}#{token_hex(4)}"
         bus = self._bus = make_bus(self._settings.redis, node, self._reactor)
-        storage = SqlStorage(self._settings.database, self._reactor, self._settings.secret_key, node=node)
+        storage = SqlStorage(
+            self._settings.database,
+            self._reactor,
+            self._settings.secret_key,
+            node=node,
+            unsafe=self._settings.unsafe_database,
+        )
         storage.start()
         self._storage = storage
         unknown_id_tags = self._settings.unknown_id_tags
@@ -101,9 +126,12 @@ class OcppdService(Service):
         self._tell_passwords(self._configuration)
         self._listen(self.central, storage)
         self._repeat(self._expire, EXPIRY_INTERVAL_S)
+        self._repeat(self.central.retry, RETRY_INTERVAL_S)
         if storage.shared:
             self._repeat(self._beat, BEAT_S)
         self._take_signals()
+        if self._given.place is not None:
+            self._join(self._given.place)
 
     def _repeat(self, call: Callable[[], object], interval_s: float) -> None:
         loop = LoopingCall(call)
@@ -125,44 +153,64 @@ class OcppdService(Service):
         # Klein installs the global reactor when it is imported, so not before the start.
         from ocppd.net.port import make_factory
 
-        factory = self._factory = make_factory(self._settings, central, storage, self._reactor, lambda: self._stopping)
+        factory = self._factory = make_factory(self._settings, central, storage, self._reactor, self._ending)
         if self._socket is not None:
             bound, self._socket = self._socket, None
-            bound.setblocking(False)
-            self.port = self._reactor.adoptStreamPort(bound.fileno(), bound.family, factory)
-            bound.close()
+            self.port = listen_on_socket(bound, factory, self._reactor)
         else:
-            self.port = listen_on(self._settings.port, factory, self._reactor)
+            self.port, self._certificates = listen_on(self._settings.port, factory, self._reactor)
         log.info(
             "listening on {address}; chargers connect to {paths}",
             address=describe(self.port), paths=", ".join(f"{path}/{{name}}" for path in self._settings.charger_paths),
         )  # fmt: skip
 
+    def _join(self, place: Place) -> None:
+        """Take this place among the workers of a supervisor, and tell it once the port is served."""
+        heard = {RESTART: self._make_room, HURRY: self.hurry}
+        self._channel = open_channel(place.channel, Channel(heard, self._abandoned), self._reactor)
+        self._reactor.callWhenRunning(self._channel.say, READY)
+
     def _take_signals(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
+        if threading.current_thread() is not threading.main_thread():
+            return
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
+        signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(_tell_no_workers))
+        if self._given.place is not None:  # Ctrl-C goes to all processes of a terminal; the supervisor tells its workers
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _undo(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        if self._bus is not None:
+            self._bus.stop()
         if self._storage is not None:
             self._storage.stop().addErrback(lambda _: None)
 
     # Run
 
     def reload(self) -> None:
-        """Read configs.json again; a wrong one changes nothing. Nobody is disconnected."""
+        """Read configs.json and certificates again; wrong ones change nothing. Nobody is disconnected."""
         if self.central is None:
             return
         try:
             configuration = load_configuration(self._settings.config)
         except ConfigurationError as error:
             log.error("the configuration stays as it was: {reason}", reason=str(error))
-            return
-        self.central.chargers.reconfigure(configuration)
-        self._tell_passwords(configuration)
-        log.info("configuration reloaded, chargers: {count}", count=len(configuration.chargers))
+        else:
+            self.central.chargers.reconfigure(configuration)
+            self._tell_passwords(configuration)
+            log.info("configuration reloaded, chargers: {count}", count=len(configuration.chargers))
+        if self._certificates is not None:
+            self._reload_certificates(self._certificates)
+
+    def _reload_certificates(self, certificates: Certificates) -> None:
+        try:
+            certificates.reload()
+        except StartFailed as error:
+            log.error("the certificate stays as it was: {reason}", reason=str(error))
+        else:
+            log.info("certificate reloaded")
 
     def _tell_passwords(self, configuration: Configuration) -> None:
         without = sum(charger.authorization is None for charger in configuration.chargers.values())
@@ -184,18 +232,38 @@ class OcppdService(Service):
 
     # Stop
 
+    def _make_room(self) -> None:
+        """A successor listens on the same socket."""
+        self._restarting = True
+        self._stop_daemon("a successor takes over: shutting down")
+
+    def _abandoned(self) -> None:
+        """Nobody watches over this worker any more."""
+        if not self._ending.begun:
+            self._stop_daemon("the supervisor has gone: shutting down")
+
+    def _stop_daemon(self, why: str) -> None:
+        log.info("{why}", why=why)
+        with contextlib.suppress(ReactorNotRunning):  # it is stopping already
+            self._reactor.stop()
+
+    def hurry(self) -> None:
+        """End the drain now: close all chargers that are still connected."""
+        self._hurried = True
+        if self._drain is not None:
+            self._drain.hurry()
+
     def stopService(self) -> Deferred[None]:
         """Stop in order; fires when everything that was accepted is on disk."""
         super().stopService()
-        self._stopping = True
+        self._ending.begun = True
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        await self._empty()
         for loop in self._loops:
             if loop.running:
                 loop.stop()
-        if self.port is not None:
-            await maybeDeferred(self.port.stopListening)
         if self.central is not None:
             await self._close_chargers(self.central)
             if self._storage is not None:
@@ -211,25 +279,49 @@ class OcppdService(Service):
             await self._storage.stop()
         log.info("stopped")
 
+    async def _empty(self) -> None:
+        """Close the connections of chargers over the seconds of the drain, where there are some, then the port.
+
+        A worker accepts nothing from the beginning: its successor, or a later one, takes what comes on the same socket.
+        A daemon of its own goes on to answer, refuses chargers with 503, and lets load balancers see /readyz.
+        """
+        restarting = self._restarting
+        draining = self._settings.drain_s > 0
+        farewell = SERVICE_RESTART if restarting or draining else GOING_AWAY
+        if self._given.place is not None:
+            await self._stop_listening()
+        else:
+            self._ending.refusing = True
+        if draining and self.central is not None and not self._hurried:
+            self._drain = Drain(self.central.chargers, self._reactor, self._settings.drain_s, *farewell)
+            await self._drain.run()
+        if False:
+            await self._ending.settled().addTimeout(HANDSHAKE_GRACE_S, self._reactor).addErrback(_trap_timeout)
+        self._ending.refusing, self._ending.closing = True, farewell
+        await self._stop_listening()
+
+    async def _stop_listening(self) -> None:
+        port, self.port = self.port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+
     async def _close_chargers(self, central: CentralSystem) -> None:
-        """Close with 1001 and wait until the chargers have confirmed, or the grace is over."""
+        """Close the connections that are left, and wait until the chargers have confirmed, or the grace is over."""
+        code, reason = self._ending.closing or GOING_AWAY
         for connection in central.chargers.connections():
-            connection.link.close(GOING_AWAY, "the central system stops")
+            connection.link.close(code, reason)
         emptied = central.chargers.emptied().addTimeout(CLOSE_GRACE_S, self._reactor)
         await emptied.addErrback(_trap_timeout)
         for connection in central.chargers.connections():
-            central.disconnected(connection, None, "the central system stops")
+            central.disconnected(connection, None, reason)
 
 
-def make_service(settings: Settings, reactor: Any) -> IService:
-    """The daemon that these settings describe, not started. Raises ConfigurationError."""
-    return cast(IService, OcppdService(settings, reactor, Path.cwd()))
-
-
-def default_node(port: str) -> str:
-    """What this node is called where nobody says: its host, and its port where that is a number."""
-    host = socket.gethostname()
-    return f"{host}:{port}" if port.isdigit() else host
+def make_service(settings: Settings, reactor: Any, given: Given = NOTHING_GIVEN) -> IService:
+    """The daemon that these settings describe, or the supervisor of several, not started. Raises StartFailed."""
+    check_together(settings, given)
+    directory = Path.cwd() if given.place is None else given.place.directory
+    kind = Supervisor if settings.workers > 1 else OcppdService
+    return cast(IService, kind(settings, reactor, directory, given))
 
 
 def make_bus(url: str | None, node: str, reactor: Any) -> Bus:
@@ -242,51 +334,8 @@ def make_bus(url: str | None, node: str, reactor: Any) -> Bus:
     return RedisBus(url, node, reactor)
 
 
-def bind(port: int) -> socket.socket:
-    """A listening socket for IPv6 and IPv4, or for IPv4 where there is no IPv6. Raises StartFailed."""
-    try:
-        if socket.has_dualstack_ipv6():
-            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
-        return socket.create_server(("", port), backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        raise StartFailed(_bind_failure(str(port), error)) from error
-
-
-def parse_endpoint(endpoint: str, reactor: Any) -> Any:
-    """A server endpoint of Twisted. Raises StartFailed."""
-    try:
-        return serverFromString(reactor, endpoint)
-    except Exception as error:  # whatever the parser of this kind of endpoint makes of a wrong one
-        raise StartFailed(f"--port {endpoint}: this is no endpoint that Twisted understands ({error})") from error
-
-
-def listen_on(endpoint: str, factory: Any, reactor: Any) -> Any:
-    """Listen on a Twisted endpoint string. Raises StartFailed."""
-    listening = parse_endpoint(endpoint, reactor).listen(factory)
-    results: list[Any] = []
-    listening.addBoth(results.append)
-    if not results:
-        raise StartFailed(f"--port {endpoint}: this kind of endpoint is not listening at once and is not supported")
-    if isinstance(results[0], Failure):
-        cause: Any = results[0].value
-        raise StartFailed(_bind_failure(endpoint, getattr(cause, "socketError", None) or cause)) from cause
-    return results[0]
-
-
-def describe(port: Any) -> str:
-    """The address that a port listens on, for the log."""
-    address = port.getHost()
-    number = getattr(address, "port", None)
-    return str(getattr(address, "name", address)) if number is None else f"port {number}"
-
-
-def _bind_failure(port: str, error: BaseException) -> str:
-    number = getattr(error, "errno", None)
-    if number == errno.EADDRINUSE:
-        return f"port {port} is taken by another program; choose another with --port"
-    if number == errno.EACCES:
-        return f"port {port} needs privileges that this user does not have; choose one from 1024 on with --port"
-    return f"cannot listen on port {port}: {error}"
+def _tell_no_workers() -> None:
+    log.info("SIGUSR2 restarts the workers of --workers one after another; there are none here, and nothing has changed")
 
 
 def _trap_timeout(failure: Failure) -> None:

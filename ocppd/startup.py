@@ -24,6 +24,7 @@ from typing import Any, cast
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from zope.interface import implementer
@@ -132,19 +133,23 @@ class Terminal:
 class Daemon(Service):
     """ocppd as twistd sees it.
 
-    `make` composes the service, `observe` opens the log; both may raise StartFailed. `reactor` is an IReactorCore and
-    an IReactorFromThreads.
+    `make` composes the service, which has a method `hurry` besides; `observe` opens the log; both may raise StartFailed.
+    `reactor` is an IReactorCore and an IReactorFromThreads, `what` is what the log calls this process.
     """
 
     _log = Logger()
 
-    def __init__(self, make: Callable[[], IService], observe: Callable[[], ILogObserver], reactor: Any) -> None:
+    def __init__(
+        self, make: Callable[[], IService], observe: Callable[[], ILogObserver], reactor: Any, what: str = "ocppd"
+    ) -> None:
+        self._what = what
         self._observe = observe
         self._reactor = reactor
         self._terminal: Terminal | None = None
         # Any, because mypy does not know that methods of a zope interface have no `self`.
         self._service: Any = None
         self._error: StartFailed | None = None
+        self._told_to_stop = False
         try:
             self._service = make()
         except StartFailed as error:
@@ -174,8 +179,8 @@ class Daemon(Service):
         Service.startService(self)
         if self._terminal is not None:
             self._terminal.close()
-        self._log.info("ocppd has started")
-        self._reactor.callWhenRunning(self._take_sigterm)
+        self._log.info("{what} has started", what=self._what)
+        self._reactor.callWhenRunning(self._take_signals)
 
     def stopService(self) -> Deferred[None] | None:
         """Stop what was composed; fires when all of it has stopped."""
@@ -201,16 +206,23 @@ class Daemon(Service):
             self._terminal.write(one_line(error))
             sys.excepthook = _quiet_for_start_failed(sys.excepthook)
 
-    def _take_sigterm(self) -> None:
-        """End with status 0 on SIGTERM; twistd would end by the signal, which supervisors read as a failure."""
-        signal.signal(signal.SIGTERM, lambda _number, _frame: self._reactor.callFromThread(_stop, self._reactor))
+    def _take_signals(self) -> None:
+        """End with status 0 on SIGTERM and SIGINT; twistd would end by the signal, which supervisors read as a failure."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda number, _frame: self._reactor.callFromThread(self._signalled, number))
 
-
-def _stop(reactor: Any) -> None:
-    """Stop once: a second SIGTERM changes nothing."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    Logger(namespace="ocppd").info("SIGTERM: shutting down")
-    reactor.stop()
+    def _signalled(self, number: int) -> None:
+        """Stop at the first signal; at a further one, end what the stop takes its time for."""
+        name = signal.Signals(number).name
+        if self.running and not self._told_to_stop:
+            self._told_to_stop = True
+            self._log.info("{signal}: shutting down", signal=name)
+            with contextlib.suppress(ReactorNotRunning):
+                self._reactor.stop()
+        else:
+            self._log.info("{signal}: shutting down at once", signal=name)
+            self._composed().hurry()
 
 
 ExceptHook = Callable[[type[BaseException], BaseException, TracebackType | None], object]

@@ -24,6 +24,7 @@ from ocppd.errors import StartFailed
 from ocppd.observe.logs import make_observer
 from ocppd.startup import Daemon, check_twistd, one_line
 from ocppd.version import version
+from ocppd.workers.given import Given, forget_given, read_given
 
 DEFAULT_PORT = "9033"
 DEFAULT_CONFIG = "configs.json"
@@ -42,6 +43,15 @@ Further environment variables:
                           (default: a key file beside an SQLite database)
   OCPPD_OPEN_API=gateway  the gateway of a container's network may call the
                           HTTP API, too (default: this machine alone)
+
+Signals:
+  SIGHUP                  read the configuration again, and the certificates of
+                          an ssl: endpoint
+  SIGUSR2                 with --workers: restart them one after another
+  SIGTERM, SIGINT         stop; a second one ends what is left of --drain
+
+A socket that systemd hands over is served where no --port is given; with
+--workers as many as there are workers.
 
 Example:
   echo '{"Chargers": [{"Name": "CP001"}]}' > configs.json
@@ -114,6 +124,8 @@ class Options(usage.Options):
     ]
 
     settings: Settings
+    #: What the process was given by the one that started it.
+    given: Given
 
     def __init__(self) -> None:
         usage.Options.__init__(self)
@@ -158,6 +170,7 @@ class Options(usage.Options):
         if self.parent is not None:
             check_twistd(self.parent)
         directory = Path.cwd()
+        self.given = self._given()
         self.settings = Settings(
             port=self._value("port", _port, DEFAULT_PORT),
             config=directory / self._value("config", _file, DEFAULT_CONFIG),
@@ -192,6 +205,12 @@ class Options(usage.Options):
             return check(text)
         except ValueError as error:
             raise usage.UsageError(f"{source}: {error}") from None
+
+    def _given(self) -> Given:
+        """Sockets of systemd are for a daemon that is told of no other port."""
+        given = read_given(self.environ, os.getpid())
+        told = self["port"] is not None or self.environ.get(_variable("port"))
+        return Given() if told and given.place is None else given
 
     def _paths(self) -> tuple[str, ...]:
         variable = _variable("charger-path")
@@ -233,20 +252,23 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
-    settings = options.settings
+    settings, place = options.settings, options.given.place
     core: Any = reactor
 
     def make() -> IService:
         # Imported here, because Klein and txredisapi take the global reactor when they are imported.
         from ocppd.service import make_service
 
-        service: IService = make_service(settings, core)
+        service: IService = make_service(settings, core, options.given)
         return service
 
     def observe() -> ILogObserver:
-        return make_observer(options.parent or {}, settings.log_format, settings.log_level, core.callFromThread)
+        worker = None if place is None else place.number
+        return make_observer(options.parent or {}, settings.log_format, settings.log_level, core.callFromThread, worker)
 
-    return cast(IService, Daemon(make, observe, core))
+    daemon = Daemon(make, observe, core, "ocppd" if place is None else f"worker {place.number}")
+    forget_given(os.environ)  # now, and not before: Twisted's `systemd:` endpoints read it when they are imported
+    return cast(IService, daemon)
 
 
 def _port(text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.logger import Logger
 
 from ocppd.central.system import CentralSystem
 from ocppd.config import Settings
+from ocppd.net.ending import Ending
 from ocppd.net.rest.access import AccessRules
 from ocppd.net.rest.app import Api, make_resource
 from ocppd.net.rest.body import ApiRequest
@@ -20,11 +20,9 @@ from ocppd.version import version
 log = Logger()
 
 
-def make_factory(
-    settings: Settings, central: CentralSystem, storage: Storage, reactor: Any, closing: Callable[[], bool]
-) -> OnePort:
+def make_factory(settings: Settings, central: CentralSystem, storage: Storage, reactor: Any, ending: Ending) -> OnePort:
     """The factory of the port: chargers' WebSockets and the operators' HTTP."""
-    chargers = ChargerFactory(Door(central, settings.charger_paths, settings.handshake, reactor, closing), reactor)
+    chargers = ChargerFactory(Door(central, settings.charger_paths, settings.handshake, reactor, ending), reactor)
     api = Api(
         chargers=central.chargers,
         cluster=central.cluster,
@@ -35,7 +33,8 @@ def make_factory(
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),
         charger_paths=settings.charger_paths,
         version=version(),
-        ready=lambda: not closing(),
+        ready=lambda: not ending.begun,
+        takes_commands=lambda: ending.closing is None,
     )
     log.info("{rule}", rule=api.access.describe())
-    return OnePort(chargers, ApiSite(make_resource(api), ApiRequest, chargers, reactor), reactor)
+    return OnePort(chargers, ApiSite(make_resource(api), ApiRequest, chargers, reactor), reactor, ending)

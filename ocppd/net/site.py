@@ -22,6 +22,7 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from ocppd.clock import Clock, DelayedCall
+from ocppd.net.ending import Ending
 from ocppd.net.websocket import HANDSHAKE_TIMEOUT_S, ChargerFactory, plain_address
 
 log = Logger()
@@ -51,9 +52,14 @@ class FirstRequest(Protocol):
         self._address = address
         self._received = b""
         self._timeout: DelayedCall | None = None
+        self._waiting = False
+        self._early = False
 
     def connectionMade(self) -> None:
         """A peer that sends nothing is not kept."""
+        self._waiting = True
+        self._early = not self._port.ending.refusing
+        self._port.ending.handshake_began()
         self._timeout = self._port.clock.callLater(HANDSHAKE_TIMEOUT_S, self._give_up)
 
     def dataReceived(self, data: bytes) -> None:
@@ -67,18 +73,27 @@ class FirstRequest(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Gone before it said what it wants."""
         self._stop_waiting()
+        self._over()
 
     def _become(self, factory: Any) -> None:
         self._stop_waiting()
         protocol = factory.buildProtocol(self._address)
+        if factory is self._port.chargers:
+            protocol.came_early = self._early
         received, self._received = self._received, b""
         hand_over(self.transport, protocol)
         protocol.dataReceived(received)
+        self._over()  # now, and not before: a charger's handshake goes on in its own protocol
 
     def _give_up(self) -> None:
         self._timeout = None
         transport: Any = self.transport
         transport.abortConnection()
+
+    def _over(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._port.ending.handshake_over()
 
     def _stop_waiting(self) -> None:
         if self._timeout is not None:
@@ -103,6 +118,7 @@ class ApiSite(Site):
 
     def __init__(self, resource: IResource, request: type[Request], chargers: ChargerFactory, reactor: Any) -> None:
         super().__init__(resource, requestFactory=request, timeout=IDLE_TIMEOUT_S, reactor=reactor)
+        self._ending = chargers.door.ending
         self._websocket = WebSocketResource(chargers)
         self._open: set[Any] = set()
         self._answered: Deferred[None] | None = None
@@ -136,6 +152,9 @@ class ApiSite(Site):
         upgrade = request.getHeader(b"upgrade") or b""
         if b"websocket" in upgrade.lower():
             return self._websocket
+        if self._ending.begun:  # the client's next request is for another node
+            request.setHeader(b"connection", b"close")
+            request.channel.persistent = False
         self._open.add(request)
         request.notifyFinish().addBoth(self._finished, request)
         return super().getResourceFor(request)
@@ -147,10 +166,11 @@ class OnePort(Factory):
 
     noisy = False
 
-    def __init__(self, chargers: ChargerFactory, site: Site, clock: Clock) -> None:
+    def __init__(self, chargers: ChargerFactory, site: Site, clock: Clock, ending: Ending) -> None:
         self.chargers = chargers
         self.site = site
         self.clock = clock
+        self.ending = ending
 
     def acceptableProtocols(self) -> list[bytes]:
         """What a TLS endpoint may agree on by ALPN: without this a client that offers anything is refused."""

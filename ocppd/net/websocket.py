@@ -8,7 +8,6 @@ documented: `sendCloseFrame` (its public `sendClose` refuses the codes that a se
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -28,6 +27,7 @@ from ocppd.config import ChargerSettings, Handshake, Mode
 from ocppd.errors import StorageUnavailable, UnknownCharger
 from ocppd.net.attempts import Lately
 from ocppd.net.credentials import matches, password_of
+from ocppd.net.ending import Ending
 from ocppd.net.identity import BadIdentity, NoEndpoint, identity_of
 from ocppd.storage.records import ConnectedCharger
 
@@ -66,8 +66,7 @@ class Door:
     charger_paths: tuple[str, ...]
     handshake: Handshake
     clock: Clock
-    #: True while the daemon stops.
-    closing: Callable[[], bool]
+    ending: Ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +120,23 @@ class ChargerProtocol(WebSocketServerProtocol):
         self._connection: Connection | None = None
         self._refusal_headers: tuple[tuple[str, str], ...] = ()
         self._probe: DelayedCall | None = None
+        #: Whether the TCP connection was there before handshakes were refused.
+        self.came_early = False
+        self._opening = False
         self._gone = False
 
     # The handshake
+
+    def connectionMade(self) -> None:
+        """A connection asks to become a charger's."""
+        self._opening = True
+        self.factory.door.ending.handshake_began()
+        super().connectionMade()
+
+    def _opened(self) -> None:
+        if self._opening:
+            self._opening = False
+            self.factory.door.ending.handshake_over()
 
     def onConnect(self, request: Any) -> Deferred[str | None]:
         """The checks 3 to 8 of REQUIREMENTS 1.3, in that order; Autobahn has done 2."""
@@ -154,8 +167,9 @@ class ChargerProtocol(WebSocketServerProtocol):
 
     def _check(self, request: Any) -> tuple[ChargerSettings, str | None, bool]:
         door = self.factory.door
-        if door.closing() or self.factory.pending >= PENDING_HANDSHAKES_LIMIT:
-            reason = "shutting down" if door.closing() else "too many handshakes at once"
+        refusing = door.ending.closing is not None or (door.ending.refusing and not self.came_early)
+        if refusing or self.factory.pending >= PENDING_HANDSHAKES_LIMIT:
+            reason = "shutting down" if refusing else "too many handshakes at once"
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, (("Retry-After", str(RETRY_AFTER_S)),))
         try:
             name = identity_of(self.http_request_uri, door.charger_paths)
@@ -226,13 +240,20 @@ class ChargerProtocol(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         """The handshake is complete."""
+        try:
+            self._let_in()
+        finally:
+            self._opened()
+
+    def _let_in(self) -> None:
         admitted = self._admitted
         assert admitted is not None, "onConnect was here"
         if admitted.unspoken:
             self.close(PROTOCOL_ERROR_CLOSE, f"the subprotocol {SUBPROTOCOL} is needed")
             return
-        if self.factory.door.closing():  # it was let in before, and its records took until now
-            self.close(GOING_AWAY_CLOSE, "the central system stops")
+        closing = self.factory.door.ending.closing
+        if closing is not None:  # it was let in before, and its records took until now
+            self.close(*closing)
             return
         self.transport.unregisterProducer()  # Twisted Web's, after a late Upgrade
         self.transport.registerProducer(Backpressure(self.transport), True)
@@ -268,6 +289,7 @@ class ChargerProtocol(WebSocketServerProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """The connection is over, or never began."""
         self._gone = True
+        self._opened()
         if self.closeHandshakeTimeoutCall is not None:  # Autobahn leaves it behind where the peer drops the connection
             self.closeHandshakeTimeoutCall.cancel()
             self.closeHandshakeTimeoutCall = None

@@ -2,13 +2,19 @@
 
 Knows no room. Values reach a line only as keywords of an event, and keywords that name a secret are never written.
 What chargers send may hold line breaks and terminal sequences: a line of the log cannot be forged with them.
+
+The log of a worker goes through a pipe to its supervisor, one physical line per event, which already names the worker;
+`Relay` passes it on as it is.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import re
+import select
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +26,7 @@ from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
     LogEvent,
+    Logger,
     LogLevel,
     PredicateResult,
     formatEvent,
@@ -51,6 +58,15 @@ DEMOTED = tuple(
         r"Forcibly timing out client: ",
     )
 )
+#: The keyword of an event that is a finished line of a worker's log.
+RELAYED = "ocppd_relayed"
+#: Stands for a line feed within an event on the way from a worker: no event has one of its own, see `_CONTROLS`.
+EVENT_BREAK = "\x1e"
+#: How a line of `text_line` and of `json_line` begins, up to its level.
+LEVELS = {
+    "text": re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z (\w+) +"),
+    "json": re.compile(r'\{"time": "[^"]+", "level": "(\w+)", .*\}$'),
+}
 #: C0 and C1 controls but the line feed, which becomes an indented line; half surrogates cannot be encoded at all.
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -58,8 +74,10 @@ Formatter = Callable[[LogEvent], str | None]
 
 
 def text_line(event: LogEvent) -> str:
-    """`time level namespace: message`, further lines indented, and the traceback of a failure."""
-    message = _message(event)
+    """`time level namespace: message`, further lines indented, and the traceback of a failure. `worker` is `[2]`."""
+    if RELAYED in event:
+        return f"{event[RELAYED]}\n"
+    message = f"[{event['worker']}] {_message(event)}" if "worker" in event else _message(event)
     failure = _traceback(event)
     text = f"{message}\n{failure}" if failure and message else failure or message
     return f"{_time(event)} {_level(event).name:<8} {_namespace(event)}: {_harmless(text)}\n"
@@ -67,6 +85,8 @@ def text_line(event: LogEvent) -> str:
 
 def json_line(event: LogEvent) -> str:
     """One JSON object: time, level, namespace, message, then the plain keywords of the event, `failure` last."""
+    if RELAYED in event:
+        return f"{event[RELAYED]}\n"
     line: dict[str, Any] = {
         "time": _time(event),
         "level": _level(event).name,
@@ -92,6 +112,8 @@ def important(level: str) -> Callable[[LogEvent], Any]:
     least = LogLevel.lookupByName(level)
 
     def predicate(event: LogEvent) -> Any:
+        if RELAYED in event:  # its worker has the same least level
+            return PredicateResult.yes
         found = LogLevel.debug if _demoted(event) else _level(event)
         return PredicateResult.maybe if found >= least else PredicateResult.no
 
@@ -99,21 +121,89 @@ def important(level: str) -> Callable[[LogEvent], Any]:
 
 
 def make_observer(
-    twistd: Mapping[str, Any], log_format: str, level: str, call_from_thread: Callable[[Callable[[], None]], object]
+    twistd: Mapping[str, Any],
+    log_format: str,
+    level: str,
+    call_from_thread: Callable[[Callable[[], None]], object],
+    worker: int | None = None,
 ) -> ILogObserver:
     """The observer for twistd's options `syslog`, `prefix`, `logfile` and `nodaemon`, opened.
 
     SIGUSR1 rotates a log file, in the thread of `call_from_thread`, unless somebody else handles it already.
+    `worker` is the number of this process among those of a supervisor, which reads its stdout.
     Raises StartFailed where the file cannot be opened.
     """
     formatter = FORMATTERS[log_format]
     observer: Any
-    if twistd.get("syslog"):
+    if worker is not None:
+        # The supervisor reads UTF-8, whatever the locale is.
+        observer = FileLogObserver(_stdout("utf-8"), _of_worker(formatter, worker))
+    elif twistd.get("syslog"):
         observer = _syslog_observer(str(twistd.get("prefix") or ""), formatter)
     else:
         observer = FileLogObserver(_open(twistd, call_from_thread), formatter)
     predicate: Any = important(level)
     return cast(ILogObserver, FilteringLogObserver(observer, [predicate]))
+
+
+class Relay:
+    """Writes lines of workers into the log of this process."""
+
+    _log = Logger()
+
+    def __init__(self, log_format: str) -> None:
+        self._level = LEVELS[log_format]
+
+    def line(self, worker: int, line: str) -> None:
+        """A line of a worker's stdout: as it is, where it is of its log; else as a warning, for nobody wrote it on purpose."""
+        found = self._level.match(line)
+        if found is None or found[1] not in _LEVEL_NAMES:
+            self.stray(worker, line)
+        else:
+            level = LogLevel.lookupByName(found[1])
+            self._log.emit(level, "{ocppd_relayed}", ocppd_relayed=line.replace(EVENT_BREAK, "\n"))
+
+    def stray(self, worker: int, line: str) -> None:
+        """A line that is not of a log."""
+        if line.strip():
+            self._log.warn("{line}", line=line, worker=worker)
+
+
+_LEVEL_NAMES = frozenset(level.name for level in LogLevel.iterconstants())
+
+
+def _of_worker(formatter: Formatter, worker: int) -> Formatter:
+    def named(event: LogEvent) -> str | None:
+        line = formatter({**event, "worker": worker})
+        return line and line[:-1].replace("\n", EVENT_BREAK) + "\n"
+
+    return named
+
+
+class Stdout(io.TextIOBase):
+    """The stdout of the process, without Python's buffers: those drop a part of a long line when a signal interrupts it."""
+
+    def __init__(self, descriptor: int, encoding: str) -> None:
+        self._descriptor = descriptor
+        self._encoding = encoding
+
+    def write(self, text: str) -> int:
+        """Write all of it. Raises OSError, such as BrokenPipeError."""
+        data = memoryview(text.encode(self._encoding, "backslashreplace"))
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:  # somebody who has the same terminal has made it so
+                select.select([], [self._descriptor], [])
+        return len(text)
+
+
+def _stdout(encoding: str | None = None) -> IO[Any]:
+    """stdout as it is now; in a test it may be no file."""
+    try:
+        return cast(IO[Any], Stdout(sys.stdout.fileno(), encoding or sys.stdout.encoding))
+    except io.UnsupportedOperation:
+        return sys.stdout
 
 
 def _open(twistd: Mapping[str, Any], call_from_thread: Callable[[Callable[[], None]], object]) -> IO[Any]:
@@ -123,7 +213,7 @@ def _open(twistd: Mapping[str, Any], call_from_thread: Callable[[Callable[[], No
     if name == "-" and not foreground:
         raise StartFailed("a daemon cannot log to stdout; leave out --logfile=- or add -n")
     if foreground and name in (None, "", "-"):
-        return sys.stdout
+        return _stdout()
     path = name or "twistd.log"
     try:
         logfile = LogFile.fromFullPath(path)

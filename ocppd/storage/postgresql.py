@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event
 from time import monotonic
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel, errors
@@ -104,26 +104,25 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
         Raises Unanswered at the deadline; the connection is closed then.
         """
         deadline = self.deadline if self.deadline is not None else monotonic() + DEADLINE_S
-        poll, watched = select.poll(), None
+        descriptor, poll, watched = self.pgconn.socket, select.poll(), None
         try:
             wanted = next(gen)
             while True:
                 if wanted != watched:
-                    poll.register(self.pgconn.socket, _EVENTS[wanted])
+                    poll.register(descriptor, _EVENTS[wanted])
                     watched = wanted
                 happened = poll.poll(max(0.0, deadline - monotonic()) * 1000)
                 if not happened:
-                    self._abandon(gen)
+                    self.close()
+                    raise Unanswered(f"the server did not answer within {DEADLINE_S:g} s")
                 wanted = gen.send(_ready(happened[0][1]))
         except StopIteration as done:
             result: T = done.value
             return result
-
-    def _abandon(self, gen: PQGen[Any]) -> NoReturn:
-        self.close()
-        with suppress(Exception):  # whatever it still wanted to say to the server
-            gen.close()
-        raise Unanswered(f"the server did not answer within {DEADLINE_S:g} s")
+        except BaseException:
+            with suppress(Exception):  # whatever it still wanted to say to the server
+                gen.close()
+            raise
 
     def commit(self) -> None:
         """See `psycopg.Connection.commit`. Raises where the server would answer COMMIT with a rollback, and no error."""

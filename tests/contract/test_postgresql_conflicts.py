@@ -168,6 +168,7 @@ async def test_a_node_that_was_paused_within_a_transaction(
         written(unit, 8001)
         entered.set()
         release.wait(PATIENCE_S)
+        written(unit, 8001)
 
     standing = paused._write(stand_still)
     await deferToThread(entered.wait, PATIENCE_S)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from sqlalchemy import text
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.threads import deferToThread
@@ -17,7 +18,7 @@ from ocppd.errors import StorageUnavailable
 from ocppd.storage import postgresql
 from ocppd.storage.records import MessageFilter
 from ocppd.storage.sql_storage import SqlStorage
-from ocppd.storage.unit import Unit
+from ocppd.storage.unit import Statement, Unit
 from support.holding import PATIENCE_S, held, until
 from support.postgresql import SECRET_KEY, Server, attempts
 from support.storing import inbound
@@ -131,6 +132,23 @@ async def test_a_server_that_is_paused(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_pause_that_only_readers_notice(
+    server: Server, storage: SqlStorage, told: list[str], logged_errors: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody writes, those who read do not wait for each other's deadlines, and the writer is told to look."""
+    monkeypatch.setattr(postgresql, "DEADLINE_S", 1.0)
+    await gatherResults([storage.check(), *[storage.read_message("none") for _ in range(4)]])
+    server.pause()
+    assert await refuses(*[storage.read_message("none") for _ in range(50)]) < 1 + 2 + 2
+    await until(lambda: refused_for(storage, "did not answer within 1 s"))
+    assert await refuses(storage.check(), storage.read_message("none")) < 1
+    server.resume()
+    assert await until(lambda: works(storage)) < RECOVERY_S
+    assert [line.partition(":")[0] for line in told] == ["error", "info"]
+    assert len(logged_errors.flush()) == 1
+
+
+@pytest_twisted.ensureDeferred
 async def test_sessions_that_end_between_batches(
     server: Server, storage: SqlStorage, database: str, told: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +183,53 @@ async def test_a_session_that_ends_within_a_batch(server: Server, storage: SqlSt
     await gatherResults(answers)
     assert await stored(storage) == [f"m{number}" for number in range(10)]
     assert told == []
+
+
+PING = Statement(text("SELECT 1"))
+
+
+def sent(unit: Unit) -> int:
+    """A use case that waits for nothing."""
+    unit.send(PING, {})
+    given: int = unit.later(PING, {})
+    return given
+
+
+@pytest.mark.parametrize("way", ["stop", "pause", "end_sessions"])
+@pytest_twisted.ensureDeferred
+async def test_statements_on_their_way(
+    server: Server,
+    storage: SqlStorage,
+    database: str,
+    way: str,
+    logged_errors: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Statements that nobody waits for, when the server goes, fail or are run again like all others."""
+    monkeypatch.setattr(postgresql, "DEADLINE_S", 1.0)
+    entered, release = threading.Event(), threading.Event()
+
+    def wait(unit: Unit) -> int:
+        found = sent(unit)
+        entered.set()
+        release.wait(PATIENCE_S)
+        return found
+
+    gate = held(storage)
+    answers = [storage._write(sent) for _ in range(20)]
+    answers.append(storage._write(wait))
+    answers += [storage._write(sent) for _ in range(20)]
+    gate.set()
+    await deferToThread(entered.wait, PATIENCE_S)
+    await deferToThread(getattr(server, way), *([database] if way == "end_sessions" else []))
+    release.set()
+    if way == "end_sessions":
+        assert await gatherResults(answers) == [1] * 41
+    else:
+        assert await refuses(*answers) < 1 + 2 + 2
+        assert len(logged_errors.flush()) == 1
+    assert capfd.readouterr().err == ""
 
 
 @pytest_twisted.ensureDeferred

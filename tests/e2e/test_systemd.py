@@ -9,18 +9,16 @@ import os
 import shlex
 import signal
 import stat
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from support.daemon import ROOT, STARTED, TWISTD, free_port, write_configuration
-from support.programs import Program, bare_environment, missing, needed, request, simulator
+from support.programs import Program, bare_environment, missing, request, simulator
+from support.systemd import EXPOSURE, analyze, settings
 
 UNIT = ROOT / "deploy" / "ocppd.service"
-#: Of 100, where `systemd-analyze security` calls anything below 20 fine.
-EXPOSURE = 20
 HARDENING = {
     "AmbientCapabilities": "",
     "CapabilityBoundingSet": "",
@@ -52,22 +50,10 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def settings(name: str) -> list[str]:
-    """The values of a setting of the unit, in order."""
-    lines = UNIT.read_text().splitlines()
-    return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
-
-
 def setting(name: str) -> str:
     """The value of a setting that the unit has once."""
-    (value,) = settings(name)
+    (value,) = settings(UNIT, name)
     return value
-
-
-def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run systemd-analyze."""
-    command = [needed("systemd-analyze"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture
@@ -120,7 +106,7 @@ def test_command(tmp_path: Path) -> None:
         return text.replace("%S", str(state)).replace("%E", str(etc)).replace("/opt/ocppd/bin/twistd", str(TWISTD))
 
     port = free_port()
-    env = dict(here(pair).split("=", 1) for pair in settings("Environment"))
+    env = dict(here(pair).split("=", 1) for pair in settings(UNIT, "Environment"))
     env = bare_environment({**env, "PYTHONPATH": str(ROOT), "OCPPD_PORT": str(port)})
     command = [sys.executable, "-c", SANDBOX, setting("UMask"), *shlex.split(here(setting("ExecStart")))]
     with Program(command, Path(here(setting("WorkingDirectory"))), env) as daemon:

@@ -11,6 +11,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
+from support.central import Running
 from support.peer import Response, upgrade, within
 from support.tls import self_signed
 from support.wire import OFFER
@@ -18,14 +19,27 @@ from support.wire import OFFER
 ensure = pytest_twisted.ensureDeferred
 
 
-@pytest.fixture
-def port(start: Any, tmp_path: Path) -> int:
-    """The port of a daemon on a TLS endpoint."""
+def renew(directory: Path) -> bytes:
+    """Write a new key and certificate; gives the certificate."""
     key, certificate = self_signed()
-    (tmp_path / "key.pem").write_bytes(key)
-    (tmp_path / "cert.pem").write_bytes(certificate)
+    (directory / "key.pem").write_bytes(key)
+    (directory / "cert.pem").write_bytes(certificate)
+    return certificate
+
+
+@pytest.fixture
+def daemon(start: Any, tmp_path: Path) -> Running:
+    """A daemon on a TLS endpoint."""
+    renew(tmp_path)
     endpoint = f"ssl:0:privateKey={tmp_path}/key.pem:certKey={tmp_path}/cert.pem:interface=127.0.0.1"
-    return int(start(port=endpoint).port)
+    running: Running = start(port=endpoint)
+    return running
+
+
+@pytest.fixture
+def port(daemon: Running) -> int:
+    """Its port."""
+    return daemon.port
 
 
 def exchange(port: int, request: bytes, alpn: list[str]) -> Response:
@@ -53,3 +67,42 @@ async def test_tls_endpoint(port: int, alpn: list[str]) -> None:
     get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     assert (await within(deferToThread(exchange, port, get, alpn))).status == 200
     assert (await within(deferToThread(exchange, port, upgrade("/ocppj/1.6/CP1", OFFER), alpn))).status == 101
+
+
+def shown(port: int) -> bytes:
+    """The certificate that a new connection is shown, as PEM; blocking."""
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=10).encode()
+
+
+@ensure
+async def test_a_new_certificate(daemon: Running, tmp_path: Path) -> None:
+    """A reload shows the new certificate to who connects from then on, on the same port; who is connected stays."""
+    first = await within(deferToThread(shown, daemon.port))
+    context = ssl.create_default_context(cadata=first.decode())
+    plain = await within(deferToThread(socket.create_connection, ("127.0.0.1", daemon.port), 10))
+    with await within(deferToThread(context.wrap_socket, plain, server_hostname="localhost")) as secure:
+        renewed = renew(tmp_path)
+        daemon.service.reload()
+        assert await within(deferToThread(shown, daemon.port)) == renewed != first
+        await within(deferToThread(secure.sendall, upgrade("/ocppj/1.6/CP1", OFFER)))
+        assert (await within(deferToThread(secure.recv, 4096))).startswith(b"HTTP/1.1 101 ")
+
+
+@ensure
+@pytest.mark.parametrize("broken", ["key.pem", "cert.pem"])
+@pytest.mark.parametrize("how", ["missing", "nonsense", "of another"])
+async def test_a_broken_certificate(daemon: Running, tmp_path: Path, logged_errors: Any, how: str, broken: str) -> None:
+    """A key or certificate that cannot be used is one logged error; the old one is shown until there is a good one."""
+    first = await within(deferToThread(shown, daemon.port))
+    other = dict(zip(("key.pem", "cert.pem"), self_signed(), strict=True))
+    if how == "missing":
+        (tmp_path / broken).unlink()
+    else:
+        (tmp_path / broken).write_bytes(b"nonsense" if how == "nonsense" else other[broken])
+    daemon.service.reload()
+    [error] = logged_errors.flush()
+    assert "the certificate stays as it was" in error["log_format"]
+    assert await within(deferToThread(shown, daemon.port)) == first
+    renewed = renew(tmp_path)
+    daemon.service.reload()
+    assert await within(deferToThread(shown, daemon.port)) == renewed

@@ -37,8 +37,13 @@ TEMPLATE = "migrated"
 
 #: Small, and as durable as a server is that nobody has configured.
 _SETTINGS = {"shared_buffers": "16MB", "max_connections": "60", "listen_addresses": "127.0.0.1", "fsync": "on"}
-#: Ends the server when our end of its input is closed, by whatever ends us.
-_SUPERVISOR = '"$@" & server=$!; read -r _; kill -CONT $server; kill -QUIT $server; wait $server'
+#: Ends the server when we say so; where our end of its input is closed, by whatever ended us, it removes the files, too.
+_SUPERVISOR = """
+"$@" & server=$!
+read -r said || alone=yes
+kill -CONT $server; kill -QUIT $server; wait $server
+[ -z "$alone" ] || rm -rf "$PWD"
+"""
 
 
 def programs() -> Path | None:
@@ -151,7 +156,7 @@ class Server:
         assert self._process is not None
         process, self._process = self._process, None
         try:
-            process.communicate(timeout=PATIENCE_S)
+            process.communicate(b"end\n", timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -31,8 +31,9 @@ ROOMS: dict[str, frozenset[str]] = {
     "net": frozenset({"central", "ocppj", "v16", "config", "storage.api", "storage.records"}),
     "simulator": frozenset({"ocppj", "v16"}),
     "user_handlers": frozenset({"central", "v16"}),
-    "service": frozenset({"config", "observe", "ocppj", "v16", "central", "storage", "bus", "net", "user_handlers"}),
-    "tap": frozenset({"config", "observe", "startup", "service"}),
+    "workers": frozenset({"config", "observe", "net.listening"}),
+    "service": frozenset({"config", "observe", "ocppj", "v16", "central", "storage", "bus", "net", "user_handlers", "workers"}),
+    "tap": frozenset({"config", "observe", "startup", "service", "workers.given"}),
 }
 
 #: What a room may not import of other packages.
@@ -45,6 +46,7 @@ FORBIDDEN: dict[str, frozenset[str]] = {
     "net": frozenset({"sqlalchemy", "alembic", "sqlite3", "txredisapi", "asyncio"}),
     "config": frozenset({"twisted", "asyncio"}),
     "simulator": frozenset({"klein", "sqlalchemy", "txredisapi", "asyncio"}),
+    "workers": frozenset({"autobahn", "klein", "sqlalchemy", "txredisapi", "asyncio", "subprocess"}),
 }
 
 #: Only these may name the global reactor.
@@ -52,7 +54,7 @@ REACTOR_OWNERS = frozenset({"ocppd.tap", "ocppd.simulator.__main__"})
 #: Modules that take the global reactor when they are imported.
 REACTOR_TAKERS = ("klein", "txredisapi", "treq")
 #: Rooms that can be imported before a reactor is chosen.
-WITHOUT_REACTOR = ("ocppj", "v16", "config", "errors", "clock", "version", "startup", "observe", "tap")
+WITHOUT_REACTOR = ("ocppj", "v16", "config", "errors", "clock", "version", "startup", "observe", "workers", "tap")
 
 
 def modules() -> Iterator[tuple[str, Path]]:

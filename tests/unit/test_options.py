@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ocppd.config import Handshake, LogFormat, LogLevel, Settings, UnknownIdTags
 from ocppd.tap import Options, makeService
+from ocppd.workers.given import NOTHING_GIVEN, Given, Place
 
 
 def parse(*arguments: str, env: Mapping[str, str] | None = None) -> Settings:
@@ -116,6 +118,18 @@ class ValueTests(SynchronousTestCase):
         self.assertEqual(parse(env={"OCPPD_CHARGER_PATH": "/ocpp, /a/b,/ocpp/"}).charger_paths, ("/ocpp", "/a/b"))
         self.assertEqual(parse("--charger-path=/x", env={"OCPPD_CHARGER_PATH": "/y"}).charger_paths, ("/x",))
 
+    def test_several_nodes(self) -> None:
+        """What several nodes need: numbers are read, URLs and names are taken as they are."""
+        self.assertEqual(self.both("workers", "4").workers, 4)
+        self.assertEqual(parse("-w", "256").workers, 256)
+        self.assertEqual(self.both("drain", "12.5").drain_s, 12.5)
+        self.assertEqual(self.both("node", "east-1.rack:9033/2").node, "east-1.rack:9033/2")
+        for url in ("redis://127.0.0.1:6379/0", "rediss://:p@h/1", "redis+sentinel://a:1,b:2/0?service=s"):
+            self.assertEqual(self.both("redis", url).redis, url)
+        self.assertTrue(parse("--unsafe-database").unsafe_database)
+        self.assertTrue(parse(env={"OCPPD_UNSAFE_DATABASE": "1"}).unsafe_database)
+        self.assertEqual((parse().workers, parse().drain_s, parse().redis, parse().node), (1, 0.0, None, None))
+
     def test_variables_alone(self) -> None:
         """Who may call, and the key of secrets, are told by the environment."""
         found = parse(env={"OCPPD_OPEN_API": "gateway", "OCPPD_SECRET_KEY": "k" * 16})
@@ -189,6 +203,35 @@ class RefusedTests(SynchronousTestCase):
         self.assertIn("unexpected argument 'start'", self.refused("start"))
 
 
+class GivenTests(SynchronousTestCase):
+    """What the process was given by the one that started it."""
+
+    def given(self, *arguments: str, **env: str) -> Given:
+        options = Options()
+        options.environ = env
+        options.parseOptions(list(arguments))
+        return options.given
+
+    def test_systemd(self) -> None:
+        """A socket of systemd is taken where nobody has named a port."""
+        env = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+        self.assertEqual(self.given(**env), Given((3,)))
+        self.assertEqual(self.given("--port", "9033", **env), NOTHING_GIVEN)
+        self.assertEqual(self.given("--port", "systemd:domain=INET:index=0", **env), NOTHING_GIVEN)
+        self.assertEqual(self.given(OCPPD_PORT="9033", **env), NOTHING_GIVEN)
+
+    def test_worker(self) -> None:
+        """A worker has its socket, whatever variables its supervisor has inherited."""
+        env = {"OCPPD_WORKER": "2", "OCPPD_LISTEN_FD": "3", "OCPPD_CHANNEL_FD": "4", "OCPPD_DIRECTORY": "/", "OCPPD_PORT": "1"}
+        self.assertEqual(self.given(**env), Given((3,), Place(2, 4, Path("/"))))
+
+    def test_variables_of_a_supervisor(self) -> None:
+        """They are nobody else's business, and a wrong one is one line."""
+        with self.assertRaises(SystemExit) as raised:
+            self.given(OCPPD_WORKER="2")
+        self.assertTrue(str(raised.exception.code).startswith("ocppd: OCPPD_LISTEN_FD"))
+
+
 class HelpTests(SynchronousTestCase):
     """What --help and --version print."""
 
@@ -204,6 +247,8 @@ class HelpTests(SynchronousTestCase):
         self.assertEqual(text.count("[default: "), len(Options.optParameters) + 1)
         self.assertIn("twistd -n ocppd --port 9033", text)
         self.assertIn("OCPPD_SECRET_KEY", text)
+        for word in ("--unsafe-database", "SIGHUP", "SIGUSR2", "SIGTERM", "systemd"):
+            self.assertIn(word, text)
 
     def test_help_fits_a_terminal(self) -> None:
         """No line of --help is longer than 80 columns."""

@@ -67,12 +67,16 @@ class Steps(Service):
         self._step("stop")
         return self.stopped
 
+    def hurry(self) -> None:
+        self._step("hurry")
+
 
 class DaemonCase(SynchronousTestCase):
     """Keeps the process's signal handlers, hook and twistd's runner as they were."""
 
     def setUp(self) -> None:
         self.addCleanup(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.SIG_IGN))
+        self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
         self.patch(sys, "excepthook", sys.excepthook)
         self.patch(UnixApplicationRunner, "_waitForStart", UnixApplicationRunner._waitForStart)
         self.reactor = Reactor()
@@ -142,17 +146,40 @@ class StartTests(DaemonCase):
         daemon.startService()
         self.assertEqual(os.read(reading, 10), b"")
 
-    def test_sigterm(self) -> None:
-        """SIGTERM stops the reactor once, in its thread, so that twistd ends with status 0."""
+    def test_signals(self) -> None:
+        """SIGTERM and SIGINT stop the reactor once, in its thread, so that twistd ends with status 0; a further one hurries."""
+        for first in (signal.SIGTERM, signal.SIGINT):
+            self.reactor.stopped = 0
+            inner = Steps()
+            daemon = self.daemon(lambda inner=inner: inner)
+            daemon.startService()
+            self.reactor.turn()
+            signal.raise_signal(first)
+            self.assertEqual(self.reactor.stopped, 0)
+            self.reactor.turn()
+            self.assertEqual((self.reactor.stopped, inner.steps), (1, ["start"]))
+            signal.raise_signal(signal.SIGTERM)
+            self.reactor.turn()
+            self.assertEqual((self.reactor.stopped, inner.steps), (1, ["start", "hurry"]))
+
+    def test_signal_while_it_stops_by_itself(self) -> None:
+        """A signal that comes when the service is stopping already hurries it."""
+        inner = Steps()
+        daemon = self.daemon(lambda: inner)
+        daemon.startService()
+        self.reactor.turn()
+        daemon.stopService()
+        signal.raise_signal(signal.SIGTERM)
+        self.reactor.turn()
+        self.assertEqual((self.reactor.stopped, inner.steps), (0, ["start", "stop", "hurry"]))
+
+    def test_ignored_sigint(self) -> None:
+        """Where SIGINT is ignored, as in a worker, it stays so."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         daemon = self.daemon(Steps)
         daemon.startService()
         self.reactor.turn()
-        signal.raise_signal(signal.SIGTERM)
-        self.assertEqual(self.reactor.stopped, 0)
-        self.reactor.turn()
-        signal.raise_signal(signal.SIGTERM)
-        self.reactor.turn()
-        self.assertEqual(self.reactor.stopped, 1)
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
 
 
 class FailedStartTests(DaemonCase):

@@ -46,7 +46,10 @@ class Lists(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """The central system as the HTTP API sees it. `ready` says whether the daemon has started and is not stopping."""
+    """The central system as the HTTP API sees it.
+
+    `ready` says whether the daemon has started and is not stopping, `takes_commands` whether what it accepts is carried out.
+    """
 
     chargers: Chargers
     cluster: Cluster
@@ -59,3 +62,4 @@ class Api:
     charger_paths: tuple[str, ...]
     version: str
     ready: Callable[[], bool]
+    takes_commands: Callable[[], bool]

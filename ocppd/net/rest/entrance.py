@@ -83,7 +83,7 @@ class Entrance(Resource):
 
     def _stopping(self, request: Any) -> None:
         """A command that is accepted now would be lost with its charger's connection; /readyz says not ready by itself."""
-        if not self._api.ready() and path_class(request.path) is not PathClass.HEALTH:
+        if not self._api.takes_commands() and path_class(request.path) is not PathClass.HEALTH:
             raise Stopping
 
     def _caller(self, request: Any) -> None:

@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from ocppd.net.ending import Ending
 from ocppd.net.site import MAX_HEAD_BYTES, OnePort, asks_for_websocket
 from ocppd.net.websocket import HANDSHAKE_TIMEOUT_S
 
@@ -43,7 +44,7 @@ class FirstRequestTests(SynchronousTestCase):
         """A port whose two sides collect."""
         self.clock = Clock()
         self.chargers, self.site = Factory.forProtocol(Collector), Factory.forProtocol(Collector)
-        port = OnePort(self.chargers, self.site, self.clock)  # type: ignore[arg-type]
+        port = OnePort(self.chargers, self.site, self.clock, Ending())  # type: ignore[arg-type]
         self.transport = Transport()
         self.first = port.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
         self.transport.protocol = self.first

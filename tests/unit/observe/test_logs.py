@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ocppd.errors import StartFailed
 from ocppd.observe import logs
-from ocppd.observe.logs import important, json_line, make_observer, text_line
+from ocppd.observe.logs import Relay, Stdout, important, json_line, make_observer, text_line
 
 #: 2027-01-31T12:00:00.250Z
 MOMENT = 1801396800.25
@@ -245,6 +247,129 @@ class ObserverTests(SynchronousTestCase):
         self.patch(logs.sys, "stdout", out)
         self.observe(self.make(level="warn", nodaemon=True))
         self.assertEqual(out.getvalue(), "")
+
+
+class WorkerTests(SynchronousTestCase):
+    """The log of a worker, and its way through its supervisor."""
+
+    def written(self, log_format: str, *events: dict[str, Any], level: str = "debug") -> str:
+        """What the pipe of worker 2 carries."""
+        path = Path(self.mktemp())
+        with path.open("w") as out:
+            self.patch(logs.sys, "stdout", out)
+            observer = make_observer({"nodaemon": True}, log_format, level, lambda function: function(), worker=2)
+            for found in events:
+                observer(found)  # type: ignore[arg-type]
+        return path.read_text()
+
+    def relayed(self, log_format: str, text: str, level: str = "debug") -> str:
+        """What the supervisor makes of it, with its own log at `level`."""
+        out = io.StringIO()
+        self.patch(logs.sys, "stdout", out)
+        observer = make_observer({"nodaemon": True}, log_format, level, lambda function: function())
+        relay = Relay(log_format)
+        relay._log = Logger(namespace="ocppd.observe.logs", observer=observer)
+        for line in text.split("\n")[:-1]:
+            relay.line(2, line)
+        return out.getvalue()
+
+    def test_text(self) -> None:
+        """A line names the worker, and is otherwise as it would be without one."""
+        line = self.written("text", event("CP001 connected"))
+        self.assertEqual(line, "2027-01-31T12:00:00.250Z info     ocppd.test: [2] CP001 connected\n")
+        self.assertEqual(self.relayed("text", line), line)
+
+    def test_json(self) -> None:
+        """An object has the member `worker`."""
+        line = self.written("json", event("{charger} connected", charger="CP001"))
+        self.assertEqual(
+            json.loads(line), {**json.loads(json_line(event("CP001 connected")) or ""), "charger": "CP001", "worker": 2}
+        )
+        self.assertEqual(self.relayed("json", line), line)
+
+    def test_events_stay_whole(self) -> None:
+        """An event of many lines is one line of the pipe, and in the log what it would be without a worker."""
+        found = event("handler failed", LogLevel.critical, log_failure=failure(ValueError("bad\nworse\x1e")))
+        for log_format in ("text", "json"):
+            piped = self.written(log_format, found)
+            self.assertEqual(piped.count("\n"), 1)
+            direct = logs.FORMATTERS[log_format]({**found, "worker": 2})
+            self.assertEqual(self.relayed(log_format, piped), direct)
+
+    def test_levels(self) -> None:
+        """What a worker has found worth writing is written, whatever the level; syslog learns which level it was."""
+        piped = self.written("text", *(event(name, LogLevel.lookupByName(name)) for name in ("debug", "info", "critical")))
+        self.assertEqual(self.relayed("text", piped, level="critical"), piped)
+        seen: list[Any] = []
+        relay = Relay("text")
+        relay._log = Logger(observer=seen.append)  # type: ignore[arg-type]
+        for line in piped.splitlines():
+            relay.line(2, line)
+        self.assertEqual([found["log_level"].name for found in seen], ["debug", "info", "critical"])
+
+    def test_strays(self) -> None:
+        """A line that no log has written becomes a warning that names the worker, in the format of the log."""
+        for text in ("Segmentation fault", '{"a": 1}', "2027 nonsense", "2027-01-31T12:00:00.250Z loud     x: y"):
+            line = self.relayed("json", text + "\n")
+            found = json.loads(line)
+            self.assertEqual((found["level"], found["worker"], found["message"]), ("warn", 2, text))
+        self.assertEqual(self.relayed("text", "\n \n"), "", "an empty line says nothing")
+        self.assertTrue(self.relayed("text", "Segmentation fault\n").endswith("ocppd.observe.logs: [2] Segmentation fault\n"))
+
+    def test_locale(self) -> None:
+        """The pipe carries UTF-8, whatever the locale is."""
+        path = Path(self.mktemp())
+        with path.open("w", encoding="ascii") as out:
+            self.patch(logs.sys, "stdout", out)
+            observer = make_observer({"nodaemon": True}, "text", "info", lambda function: function(), worker=2)
+            observer(event("Säule"))  # type: ignore[arg-type]
+        self.assertIn("Säule", path.read_text("utf-8"))
+
+
+class StdoutTests(SynchronousTestCase):
+    """`Stdout`."""
+
+    def setUp(self) -> None:
+        self.reading, self.writing = os.pipe()
+        self.addCleanup(os.close, self.reading)
+        self.addCleanup(os.close, self.writing)
+        self.received = b""
+
+    def read_on(self, size: int) -> None:
+        """Read so much, as another process would."""
+        while len(self.received) < size:
+            self.received += os.read(self.reading, 8192)
+
+    def test_signals(self) -> None:
+        """A line that is longer than the pipe is whole, however often it is interrupted."""
+        interrupted: list[int] = []
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, lambda *_: interrupted.append(1)))
+        lines = [f"{number} " + "x" * 200_000 + "\n" for number in range(50)]
+        whole = "".join(lines).encode()
+        reader = threading.Thread(target=self.read_on, args=(len(whole),))
+        reader.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        stdout = Stdout(self.writing, "utf-8")
+        for line in lines:
+            stdout.write(line)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        reader.join()
+        self.assertEqual(self.received, whole)
+
+    def test_not_blocking(self) -> None:
+        """So it is where another process has made the pipe one that does not block."""
+        os.set_blocking(self.writing, False)
+        reader = threading.Thread(target=self.read_on, args=(500_000,))
+        reader.start()
+        Stdout(self.writing, "utf-8").write("x" * 500_000)
+        reader.join()
+        self.assertEqual(self.received, b"x" * 500_000)
+
+    def test_encoding(self) -> None:
+        """What the encoding of the locale lacks is shown otherwise."""
+        Stdout(self.writing, "ascii").write("Säule\n")
+        self.read_on(6)
+        self.assertEqual(self.received, b"S\\xe4ule\n")
 
 
 class FuzzTests(SynchronousTestCase):
