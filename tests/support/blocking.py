@@ -80,10 +80,11 @@ class Charger:
         """The next message that comes. Raises Closed."""
         while True:
             while not self._frames:
-                self._read()
                 whole = frames_of(self._received)
                 self._received = self._received[sum(_size(payload) for _, payload in whole) :]
                 self._frames += whole
+                if not whole:
+                    self._read()
             opcode, payload = self._frames.pop(0)
             if opcode == TEXT:
                 return json.loads(payload)
