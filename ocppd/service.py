@@ -295,7 +295,7 @@ class OcppdService(Service):
         if draining and self.central is not None and not self._hurried:
             self._drain = Drain(self.central.chargers, self._reactor, self._settings.drain_s, *farewell)
             await self._drain.run()
-        if False:
+        if restarting and not self._hurried:
             await self._ending.settled().addTimeout(HANDSHAKE_GRACE_S, self._reactor).addErrback(_trap_timeout)
         self._ending.refusing, self._ending.closing = True, farewell
         await self._stop_listening()

@@ -160,7 +160,7 @@ _ORPHANED = Statement(
 
 def holding_of(unit: Unit, charger: str) -> Holding:
     """Where a charger is; its row is locked, and made where there is none."""
-    unit.run(_EXPECTED, {"name": charger, "generation": 0})
+    unit.send(_EXPECTED, {"name": charger, "generation": 0})
     node, registration = unit.one(_HOLDING, {"the_name": charger})
     return Holding(node, None if registration is None else RegistrationStatus(registration))
 
@@ -185,7 +185,7 @@ def call_accepted(
 
 def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState, node: str, generation: int | None) -> None:
     sent = state is MessageState.SENT
-    unit.run(
+    unit.send(
         _CREATED,
         {
             "message_id": call.message_id,
@@ -265,7 +265,7 @@ def call_requeued(unit: Unit, message_id: str) -> Holding:
     if row is None:
         return Holding(None, None)
     holding = holding_of(unit, row[0])
-    unit.run(_REQUEUED, {"the_id": message_id, "new_state": MessageState.QUEUED.value})
+    unit.send(_REQUEUED, {"the_id": message_id, "new_state": MessageState.QUEUED.value})
     return holding
 
 
@@ -298,7 +298,7 @@ def _end(unit: Unit, statement: Statement, end: CallEnd) -> bool:
 
 def call_cancelled(unit: Unit, message_id: str) -> MessageRecord | None:
     """See `MessageRecords.call_cancelled`."""
-    unit.run(_CANCELLED, {"the_id": message_id, "new_state": MessageState.CANCELLED.value})
+    unit.send(_CANCELLED, {"the_id": message_id, "new_state": MessageState.CANCELLED.value})
     row = unit.one(CALL, {"the_id": message_id})
     return None if row is None else record_of(row)
 

@@ -125,7 +125,7 @@ def disconnected(unit: Unit, name: str, generation: int, last_seen_ms: int) -> l
 def booted(unit: Unit, message: Inbound, boot: Boot) -> int:
     """See `ChargerRecords.charger_booted`."""
     sequence = journal.received(unit, message, message.answer)
-    unit.run(
+    unit.send(
         _BOOTED,
         {
             "name": message.charger,
@@ -144,7 +144,7 @@ def booted(unit: Unit, message: Inbound, boot: Boot) -> int:
 def registration_amended(unit: Unit, sequence: int, answer: str, registration: RegistrationStatus, interval_s: int) -> None:
     """See `ChargerRecords.registration_amended`. A boot that came later keeps its own verdict."""
     journal.answer_amended(unit, sequence, answer, failed=False)
-    unit.run(
+    unit.send(
         _AMENDED,
         {"the_sequence": sequence, "new_registration": registration.value, "new_interval_s": interval_s},
     )
@@ -165,8 +165,8 @@ def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
         "timestamp_ms": status.timestamp_ms,
         "received_ms": message.received_ms,
     }
-    unit.run(_STATUS_KEPT, row)
-    unit.run(_CONNECTOR_NOW, row)
+    unit.send(_STATUS_KEPT, row)
+    unit.send(_CONNECTOR_NOW, row)
     return sequence
 
 

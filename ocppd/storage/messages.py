@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
 
 from ocppd.storage.records import Direction, Inbound, MessageFilter, MessageRecord, MessageState
 from ocppd.storage.schema import IS_FROM_CHARGER, IS_OUR_CALL, messages
-from ocppd.storage.unit import Statement, Unit, values_of
+from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 
 #: What `record_of` makes a record of.
 RECORD = (
@@ -70,37 +70,36 @@ def received(
     failed: bool = False,
     outcome: str | None = None,
     transaction_id: int | None = None,
+    later: bool = False,
 ) -> int:
-    """Journal a message of a charger together with `answer`; its sequence."""
-    row = unit.one(
-        _RECEIVED,
-        {
-            "message_id": message.message_id,
-            "charger": message.charger,
-            "direction": "fromCharger",
-            "action": message.action,
-            "state": "error" if failed else "completed",
-            "frame": message.frame,
-            "answer": answer,
-            "outcome": outcome,
-            "late": False,
-            "generation": message.generation,
-            "created_ms": message.received_ms,
-            "transaction_id": transaction_id,
-        },
-    )
-    return int(row[0])
+    """Journal a message of a charger together with `answer`; its sequence, as `Unit.later` gives it where `later`."""
+    row: Parameters = {
+        "message_id": message.message_id,
+        "charger": message.charger,
+        "direction": "fromCharger",
+        "action": message.action,
+        "state": "error" if failed else "completed",
+        "frame": message.frame,
+        "answer": answer,
+        "outcome": outcome,
+        "late": False,
+        "generation": message.generation,
+        "created_ms": message.received_ms,
+        "transaction_id": transaction_id,
+    }
+    sequence: int = unit.later(_RECEIVED, row) if later else unit.one(_RECEIVED, row)[0]
+    return sequence
 
 
 def message_received(unit: Unit, message: Inbound, failed: bool) -> int:
     """See `MessageRecords.message_received`."""
-    return received(unit, message, message.answer, failed=failed)
+    return received(unit, message, message.answer, failed=failed, later=True)
 
 
 def answer_amended(unit: Unit, sequence: int, answer: str, failed: bool) -> None:
     """See `MessageRecords.answer_amended`."""
     state = MessageState.ERROR if failed else MessageState.COMPLETED
-    unit.run(_ANSWERED, {"the_sequence": sequence, "new_answer": answer, "new_state": state.value})
+    unit.send(_ANSWERED, {"the_sequence": sequence, "new_answer": answer, "new_state": state.value})
 
 
 def read_message(unit: Unit, message_id: str) -> MessageRecord | None:

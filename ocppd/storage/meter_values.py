@@ -5,11 +5,11 @@ REQUIREMENTS M-4, M-5, M-9. Samples are kept as they were sent; nobody here read
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
 
 from ocppd.storage import messages as journal
 from ocppd.storage.records import UNREADABLE_MS, Inbound, MeterValueElement, MeterValueFilter, MeterValueRecord
@@ -22,31 +22,37 @@ UNLINKED = 0
 #: Enough to tell apart what one connector measured in one instant.
 _DIGEST_BYTES = 16
 
+#: An instant that is later than any start.
+FAR_FUTURE_MS = 2**63 - 1
+
 #: The greatest transaction id there is: 32 bit, signed (REQUIREMENTS T-2).
 GREATEST_ID = 2**31 - 1
 
+#: The transaction of that id, if it is the charger's.
+_NAMED = select(transactions.c.transaction_id).where(
+    transactions.c.transaction_id == bindparam("the_id"), transactions.c.charger == bindparam("charger")
+)
+#: The one that is open on the connector, of which there is one at most, unless the element was measured before its start.
+_OPEN = select(func.max(transactions.c.transaction_id)).where(
+    transactions.c.charger == bindparam("charger"),
+    transactions.c.connector_id == bindparam("connector_id"),
+    IS_OPEN,
+    transactions.c.started_ms <= bindparam("started_by_ms"),
+)
+_VALUES = ("charger", "connector_id", "timestamp_ms", "digest", "received_ms", "samples")
 _KEPT = Statement.upsert(
     meter_values,
-    lambda insert: values_of(
-        insert, "charger", "transaction_id", "connector_id", "timestamp_ms", "digest", "received_ms", "samples"
-    ).on_conflict_do_nothing(),
+    lambda insert: values_of(insert, "transaction_id", *_VALUES).on_conflict_do_nothing(),
 )
-_IS_OF_CHARGER = Statement(
-    select(transactions.c.transaction_id).where(
-        transactions.c.transaction_id == bindparam("the_id"), transactions.c.charger == bindparam("the_charger")
-    )
+#: The same, where the transaction is still to be found (REQUIREMENTS M-4, M-5).
+_LINKED = Statement.upsert(
+    meter_values,
+    lambda insert: (
+        values_of(insert, *_VALUES)
+        .values(transaction_id=func.coalesce(_NAMED.scalar_subquery(), _OPEN.scalar_subquery(), literal_column("0")))
+        .on_conflict_do_nothing()
+    ),
 )
-_OPEN_ON_CONNECTOR = Statement(
-    select(transactions.c.transaction_id, transactions.c.started_ms)
-    .where(
-        transactions.c.charger == bindparam("the_charger"),
-        transactions.c.connector_id == bindparam("the_connector"),
-        IS_OPEN,
-    )
-    .order_by(transactions.c.transaction_id.desc())
-)
-
-Link = Callable[[MeterValueElement], int]
 
 
 def is_transaction_id(number: int) -> bool:
@@ -54,50 +60,38 @@ def is_transaction_id(number: int) -> bool:
     return 0 < number <= GREATEST_ID
 
 
-def to_none(element: MeterValueElement) -> int:
-    """The link of an element that belongs to no transaction."""
-    return UNLINKED
-
-
 def received(
     unit: Unit, message: Inbound, connector_id: int, transaction_id: int | None, elements: tuple[MeterValueElement, ...]
 ) -> int:
-    """See `TransactionRecords.meter_values_received`."""
-    if elements:
-        keep(unit, message, connector_id, _link(unit, message.charger, connector_id, transaction_id), elements)
-    return journal.received(unit, message, message.answer)
+    """See `TransactionRecords.meter_values_received`.
+
+    An element belongs to the transaction that is named, else to the one open there when it was measured.
+    """
+    if connector_id < 1:
+        keep(unit, message, connector_id, UNLINKED, elements)
+    else:
+        named = transaction_id if transaction_id is not None and is_transaction_id(transaction_id) else UNLINKED
+        for element in elements:
+            begun = FAR_FUTURE_MS if element.timestamp_ms == UNREADABLE_MS else element.timestamp_ms
+            unit.send(_LINKED, {**_row(message, connector_id, element), "the_id": named, "started_by_ms": begun})
+    return journal.received(unit, message, message.answer, later=True)
 
 
-def keep(unit: Unit, message: Inbound, connector_id: int, link: Link, elements: tuple[MeterValueElement, ...]) -> None:
+def keep(unit: Unit, message: Inbound, connector_id: int, transaction_id: int, elements: tuple[MeterValueElement, ...]) -> None:
     """Store what is not stored yet (REQUIREMENTS M-9)."""
     for element in elements:
-        unit.run(
-            _KEPT,
-            {
-                "charger": message.charger,
-                "transaction_id": link(element),
-                "connector_id": connector_id,
-                "timestamp_ms": element.timestamp_ms,
-                "digest": blake2b(element.samples.encode(), digest_size=_DIGEST_BYTES).digest(),
-                "received_ms": message.received_ms,
-                "samples": element.samples,
-            },
-        )
+        unit.send(_KEPT, {**_row(message, connector_id, element), "transaction_id": transaction_id})
 
 
-def _link(unit: Unit, charger: str, connector_id: int, transaction_id: int | None) -> Link:
-    """Which transaction an element belongs to: the one named, else the one open there when it was measured."""
-    if connector_id < 1:
-        return to_none
-    if transaction_id is not None and is_transaction_id(transaction_id):
-        named = transaction_id
-        if unit.one(_IS_OF_CHARGER, {"the_id": named, "the_charger": charger}) is not None:
-            return lambda element: named
-    row = unit.one(_OPEN_ON_CONNECTOR, {"the_charger": charger, "the_connector": connector_id})
-    if row is None:
-        return to_none
-    running, started_ms = row
-    return lambda element: running if started_ms <= element.timestamp_ms or element.timestamp_ms == UNREADABLE_MS else UNLINKED
+def _row(message: Inbound, connector_id: int, element: MeterValueElement) -> dict[str, int | str | bytes]:
+    return {
+        "charger": message.charger,
+        "connector_id": connector_id,
+        "timestamp_ms": element.timestamp_ms,
+        "digest": blake2b(element.samples.encode(), digest_size=_DIGEST_BYTES).digest(),
+        "received_ms": message.received_ms,
+        "samples": element.samples,
+    }
 
 
 def list_meter_values(unit: Unit, which: MeterValueFilter, after: int | None, limit: int) -> list[MeterValueRecord]:

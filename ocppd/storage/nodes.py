@@ -53,15 +53,15 @@ _LET_GO = Statement(
 def started(unit: Unit, node: str, alone: bool) -> Census:
     """See `NodeRecords.node_started`. `alone`: nobody else can use these records."""
     if alone:
-        unit.run(_OTHERS_GONE, {"the_node": node})
-    unit.run(_LIVES, {"node": node})
+        unit.send(_OTHERS_GONE, {"the_node": node})
+    unit.send(_LIVES, {"node": node})
     return Census(_others(unit, node), tuple(calls.interrupted(unit)))
 
 
 def alive(unit: Unit, node: str, lease_ms: int) -> Census:
     """See `NodeRecords.node_alive`."""
     silent = unit.one(_SILENT_MS, {"the_node": node})
-    unit.run(_LIVES, {"node": node})
+    unit.send(_LIVES, {"node": node})
     if silent is None or silent[0] > lease_ms // 2 or unit.run(_DEAD, {"lease_ms": lease_ms}) == 0:
         return Census(_others(unit, node), ())
     return Census(_others(unit, node), tuple(calls.interrupted(unit)))
@@ -69,9 +69,9 @@ def alive(unit: Unit, node: str, lease_ms: int) -> Census:
 
 def stopped(unit: Unit, node: str) -> list[DroppedCall]:
     """See `NodeRecords.node_stopped`."""
-    unit.run(_GONE, {"the_node": node})
+    unit.send(_GONE, {"the_node": node})
     ended = calls.interrupted(unit)
-    unit.run(_LET_GO, {"the_node": node, "nobody": None})
+    unit.send(_LET_GO, {"the_node": node, "nobody": None})
     return ended
 
 

@@ -140,7 +140,7 @@ def started(unit: Unit, message: Inbound, start: Start) -> Started:
         # Where there was none a moment ago, another node was faster; the insert has waited for its commit.
         transaction_id = _same_start(unit, message, start) if found is None else found
         assert transaction_id is not None, "what an insert conflicts with is there"
-        unit.run(_VERDICT, {"the_id": transaction_id, "new_verdict": start.verdict.value})
+        unit.send(_VERDICT, {"the_id": transaction_id, "new_verdict": start.verdict.value})
     else:
         transaction_id = inserted
     answer = clean_text(start.answer(transaction_id))
@@ -174,7 +174,7 @@ def _insert(unit: Unit, message: Inbound, start: Start) -> int | None:
     One that is still open on that connector is superseded (REQUIREMENTS T-7).
     """
     here: dict[str, str | int] = {"the_charger": message.charger, "the_connector": start.connector_id}
-    unit.run(_SUPERSEDED, {**here, "new_state": TransactionState.SUPERSEDED.value})
+    unit.send(_SUPERSEDED, {**here, "new_state": TransactionState.SUPERSEDED.value})
     row = unit.one(
         _STARTED,
         {
@@ -201,7 +201,7 @@ def verdict_amended(unit: Unit, sequence: int, answer: str, verdict: Authorizati
     journal.answer_amended(unit, sequence, answer, failed=False)
     row = unit.one(_ID_OF_MESSAGE, {"the_sequence": sequence})
     if row is not None:
-        unit.run(_VERDICT, {"the_id": row[0], "new_verdict": verdict.value})
+        unit.send(_VERDICT, {"the_id": row[0], "new_verdict": verdict.value})
 
 
 def stopped(unit: Unit, message: Inbound, stop: Stop) -> Stopped:
@@ -209,7 +209,7 @@ def stopped(unit: Unit, message: Inbound, stop: Stop) -> Stopped:
     found = read(unit, stop.transaction_id)
     if found is None or found.charger != message.charger:
         sequence = journal.received(unit, message, message.answer, outcome=StopOutcome.ORPHAN.value)
-        meter_values.keep(unit, message, 0, meter_values.to_none, stop.elements)
+        meter_values.keep(unit, message, 0, meter_values.UNLINKED, stop.elements)
         return Stopped(StopOutcome.ORPHAN, sequence)
     outcome = _outcome(found, stop)
     if outcome is StopOutcome.STOPPED:
@@ -221,7 +221,7 @@ def stopped(unit: Unit, message: Inbound, stop: Stop) -> Stopped:
         outcome=None if outcome is StopOutcome.STOPPED else outcome.value,
         transaction_id=found.transaction_id,
     )
-    meter_values.keep(unit, message, found.connector_id, lambda element: found.transaction_id, stop.elements)
+    meter_values.keep(unit, message, found.connector_id, found.transaction_id, stop.elements)
     return Stopped(outcome, sequence)
 
 
@@ -244,7 +244,7 @@ def _stop(unit: Unit, message: Inbound, stop: Stop, found: TransactionRecord) ->
         doubts.append(ENERGY_ABSURD)
     if stop.timestamp_ms < found.started_ms:
         doubts.append(STOP_BEFORE_START)
-    unit.run(
+    unit.send(
         _STOPPED,
         {
             "the_id": found.transaction_id,

@@ -499,7 +499,7 @@ async def test_storage_fails(start: Any, logged_errors: Any) -> None:
     with pytest.raises(StorageUnavailable):
         await daemon.central.commands.submit("CP1", CLEAR)
     refuse_writes(daemon, False)
-    assert len(logged_errors.flush()) >= 3
+    assert len(logged_errors.flush()) >= 1
     assert (await peer.call("StartTransaction", START))[2]["idTagInfo"] == {"status": "Accepted"}
     assert len(await transactions(daemon)) == 1
     record = await daemon.central.commands.submit("CP1", CLEAR)
