@@ -20,7 +20,8 @@ from support.programs import Daemon, Program, bare_environment, request
 WALK = """
 import importlib, pkgutil, ocppd
 names = [module.name for module in pkgutil.walk_packages(ocppd.__path__, "ocppd.")]
-names = [name for name in names if name not in ("ocppd.simulator.__main__", "ocppd.storage.migrations.env")]
+apart = ("ocppd.simulator.__main__", "ocppd.storage.migrations.env", "ocppd.storage.postgresql")
+names = [name for name in names if name not in apart]
 print(len([importlib.import_module(name) for name in names]), ocppd.__file__)
 """
 
@@ -71,11 +72,19 @@ def test_version(binaries: Path, tmp_path: Path) -> None:
 
 
 def test_requirements(binaries: Path, tmp_path: Path) -> None:
-    """What pip has chosen fits together, and every module of ocppd can be imported with it."""
+    """What pip has chosen fits together, and every module of ocppd can be imported with it, but that of an extra.
+
+    Who asks for PostgreSQL is told of the extra.
+    """
     assert "No broken requirements" in run(tmp_path, binaries / "pip", "check")
     count, file = run(tmp_path, binaries / "python", "-c", WALK).split()
     assert int(count) > 50
     assert Path(file).is_relative_to(binaries.parent)
+    write_configuration(tmp_path, CONFIGURATION)
+    typed = [str(binaries / "twistd"), "-n", "ocppd", "--port", str(free_port()), "--database", "postgresql://127.0.0.1/none"]
+    refused = subprocess.run(typed, cwd=tmp_path, env=bare_environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("ocppd: ") and "ocppd[postgres]" in refused.stderr and refused.stderr.count("\n") == 1
 
 
 def test_twistd_lists_it(binaries: Path, tmp_path: Path) -> None:
