@@ -266,6 +266,7 @@ class OcppdService(Service):
                 loop.stop()
         if self.central is not None:
             await self._close_chargers(self.central)
+            self.central.retry()
             if self._storage is not None:
                 await self._storage.check().addErrback(lambda failure: failure.trap(StorageUnavailable))
             self.central.commands.stop_waiting()

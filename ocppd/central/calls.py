@@ -56,6 +56,9 @@ QUEUED_TTL_S: Final = 24 * 3600.0
 DIRECT_TTL_S: Final = 600.0
 
 
+#: Behind every sequence of the journal.
+LAST: Final = 2**63
+
 _BY_REQUEST: Final = {action.request: action for action in ACTIONS.values()}
 
 
@@ -83,6 +86,8 @@ class Ended:
     result: Message | CallFailed
     #: When it was journaled as `sent`, where it was.
     sent_ms: int | None = None
+    #: It ends in the queue of this connection: where another one has sent it meanwhile, that counts.
+    unsent: bool = False
 
     def record(self, before: MessageRecord) -> MessageRecord:
         """The message as it is now, from what it was."""
@@ -114,6 +119,8 @@ class PendingCall:
     queues: bool
     #: The node that accepted it.
     origin: str | None = None
+    #: Its place in the order of acceptance; last while it is being journaled.
+    sequence: int = LAST
     #: When it was journaled as `sent`.
     sent_ms: int | None = None
     #: Whether the charger may have it.
@@ -214,7 +221,8 @@ class PendingCall:
         return self._failed(MessageState.ERROR, failure, now_ms)
 
     def _failed(self, state: MessageState, failure: CallFailed, now_ms: int) -> Ended:
-        return Ended(CallEnd(self.message_id, state, now_ms, detail=str(failure)), failure, self.sent_ms)
+        end = CallEnd(self.message_id, state, now_ms, detail=str(failure))
+        return Ended(end, failure, self.sent_ms, unsent=self.sent_ms is None)
 
 
 def ended_of(record: MessageRecord) -> Ended:

@@ -114,11 +114,11 @@ class Chargers:
 
     def connected(self, name: str) -> bool:
         """That handshake is over, for good or not; whether calls came for the charger meanwhile."""
+        came = name in self._to_look
         self._connecting[name] -= 1
         if self._connecting[name] <= 0:
             del self._connecting[name]
-        came = name in self._to_look
-        self._to_look.discard(name)
+            self._to_look.discard(name)
         return came
 
     def is_connecting(self, name: str) -> bool:

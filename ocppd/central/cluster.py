@@ -16,7 +16,7 @@ from ocppd.central.chargers import Chargers
 from ocppd.central.commands import Commands
 from ocppd.central.connection import REPLACED_CLOSE
 from ocppd.central.ends import Ends
-from ocppd.errors import NotConnected, StorageUnavailable
+from ocppd.errors import BusUnavailable, NotConnected, StorageUnavailable
 from ocppd.storage.api import Storage
 from ocppd.storage.records import Census, ChargerRecord
 
@@ -26,6 +26,8 @@ log = Logger()
 BEAT_S: Final = 2.0
 #: A node that has not said so for so long is dead, and what it has sent and heard nothing about is `unknown`.
 LEASE_S: Final = 10.0
+#: After so many beats whoever waits for a call is told its end, if the node that should have told it could not.
+BEATS_TO_LOOK: Final = 5
 #: RFC 6455 7.4.1: going away.
 CLOSED_BY_OPERATOR: Final = 1001
 
@@ -40,6 +42,8 @@ class Cluster:
         self._ends = ends
         self._bus = bus
         self._others = 0
+        self._revived = False
+        self._beats = 0
 
     # What the bus tells
 
@@ -66,13 +70,17 @@ class Cluster:
     def restored(self) -> None:
         """Messages may have been lost: look after everything that they could have been about."""
         self._ends.look_again()
-        queued = self._storage.queued_chargers().addCallback(self._look_at)
+        queued = self._storage.queued_chargers().addCallback(self._look_after)
         queued.addErrback(self._try_again)
         queued.addErrback(_log_bug)
 
-    def _look_at(self, chargers: list[str]) -> None:
-        for charger in chargers:
-            self._commands.look(charger)
+    def _look_after(self, holders: dict[str, str]) -> None:
+        """Look for the calls of our own chargers, and have others look: what we had to tell them may be lost, too."""
+        for charger, node in holders.items():
+            if node == self._bus.node:
+                self._commands.look(charger)
+            else:
+                self._bus.send(node, Look(charger)).addErrback(_untold)
 
     def _try_again(self, failure: Failure) -> None:
         failure.trap(StorageUnavailable)
@@ -109,6 +117,9 @@ class Cluster:
 
     def beat(self) -> Deferred[None]:
         """This node still lives. Fails with StorageUnavailable."""
+        self._beats += 1
+        if self._beats % BEATS_TO_LOOK == 0:
+            self._ends.look_again()
         return self._storage.node_alive(LEASE_S).addCallback(self._counted)
 
     def stop(self) -> Deferred[None]:
@@ -122,12 +133,19 @@ class Cluster:
                 count=len(census.dropped),
             )
         self._ends.dropped(census.dropped)
+        if census.revived or self._revived:  # others took us for dead, and told us nothing; some may still be about to
+            self.restored()
+        self._revived = census.revived
         if census.others and not self._others and self._bus.alone:
             log.warn(
                 "{count} other nodes use this database, and without --redis none of them reaches the others' chargers",
                 count=census.others,
             )
         self._others = census.others
+
+
+def _untold(failure: Failure) -> None:
+    failure.trap(BusUnavailable)
 
 
 def _log_bug(failure: Failure) -> None:

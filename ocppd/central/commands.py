@@ -125,13 +125,18 @@ class Commands:
         call.sent_ms = call.created_ms
         created = self._storage.call_created(call.journal_entry(), connection.generation)
 
-        def journaled(_: None) -> MessageRecord:
-            connection.outbox.sent(call)
-            return call.record(MessageState.SENT)
+        def journaled(sent: bool) -> MessageRecord:
+            if sent:
+                connection.outbox.sent(call)
+                return call.record(MessageState.SENT)
+            # Another node has accepted one before it: both, in their order, as that node tells or will tell us.
+            connection.outbox.abandon(call)
+            self.look(call.charger)
+            return call.record(MessageState.QUEUED)
 
         def not_journaled(failure: Failure) -> Failure:
             connection.outbox.abandon(call)
-            self._ends.not_accepted(call.message_id, failure.getErrorMessage())
+            self._ends.not_accepted(call, failure.getErrorMessage())
             return failure
 
         return created.addCallbacks(journaled, not_journaled)
@@ -150,6 +155,7 @@ class Commands:
 
         def journaled(acceptance: Acceptance) -> MessageRecord | Deferred[MessageRecord]:
             if acceptance.verdict is Verdict.ACCEPTED:
+                call.sequence = acceptance.sequence
                 return self._hand_over(call, acceptance.holding.node)
             if connection is not None:
                 connection.outbox.take_back(call.message_id)
@@ -158,7 +164,7 @@ class Commands:
         def not_journaled(failure: Failure) -> Failure:
             if connection is not None:
                 connection.outbox.take_back(call.message_id)
-            self._ends.not_accepted(call.message_id, failure.getErrorMessage())
+            self._ends.not_accepted(call, failure.getErrorMessage())
             return failure
 
         accepted.addErrback(not_journaled)
@@ -199,7 +205,11 @@ class Commands:
                 raise unreachable
             return record
 
-        return self._storage.call_withdrawn(ended.end).addCallback(withdrawn)
+        def not_withdrawn(failure: Failure) -> Failure:
+            self._ends.keep(call.message_id, lambda: self._storage.call_withdrawn(ended.end))
+            return failure
+
+        return self._storage.call_withdrawn(ended.end).addCallbacks(withdrawn, not_withdrawn)
 
     def look(self, charger: str) -> None:
         """Calls may wait in the records for this charger: give them to its connection, if it is here, in order."""
@@ -216,8 +226,15 @@ class Commands:
             return
         for call in queued:
             if not connection.outbox.holds(call.message_id):
-                connection.outbox.hold(self.restore(call))
+                self.hold_queued(connection, call)
         connection.outbox.pump()
+
+    def hold_queued(self, connection: Connection, queued: QueuedCall) -> None:
+        """Queue a call that waited in the records. One that this version cannot read goes on waiting, for another node."""
+        try:
+            connection.outbox.hold(self.restore(queued))
+        except Exception:  # the boundary: written by another version; the charger and its other calls are not to suffer
+            log.failure("{charger}: message {id} cannot be read", charger=queued.charger, id=queued.message_id)
 
     def _not_found(self, failure: Failure, charger: str) -> None:
         if failure.check(StorageUnavailable):
@@ -225,11 +242,11 @@ class Commands:
         else:
             log.failure("{charger}: the calls that wait for it were not found", failure, charger=charger)
 
-    def requeue(self, call: PendingCall) -> None:
-        """A call that was committed as `sent` was not written: it waits again. Called by the connection."""
+    def requeue(self, call: PendingCall, generation: int) -> None:
+        """A call that was committed as `sent` by this generation was not written: it waits again."""
 
         def write() -> Deferred[None]:
-            return self._storage.call_requeued(call.message_id).addCallback(requeued)
+            return self._storage.call_requeued(call.message_id, generation).addCallback(requeued)
 
         def requeued(holding: Holding) -> None:
             if holding.node == self._bus.node:
@@ -253,7 +270,7 @@ class Commands:
         call = self._new_call(charger, verify(request), action_of(request).name, False, None)
         ended = call.forbidden(refusal.reason, call.created_ms)
         created = self._storage.call_created(call.journal_entry(), None)
-        created.addCallback(lambda _: self._storage.call_ended(ended.end))
+        created.addCallback(lambda _: self._ends.record(call.message_id, lambda: self._storage.call_ended(ended.end)))
         return created.addCallback(lambda _: replace(call.record(ended.end.state), detail=ended.end.detail))
 
     # Waiting
@@ -346,6 +363,7 @@ class Commands:
             queued.expires_ms,
             queued.waits,
             queued.origin,
+            queued.sequence,
         )
 
 

@@ -90,7 +90,7 @@ class Wiring:
     #: A call of ours has ended.
     ended: Callable[[PendingCall, Ended], None]
     #: A call that was committed as `sent` was not written, and waits for the next connection.
-    requeue: Callable[[PendingCall], None]
+    requeue: Callable[[PendingCall, int], None]
     #: Storage refused what the outbox of this charger needs in order to go on.
     stalled: Callable[[str], None]
     #: An answer to no outstanding call has come.
@@ -107,6 +107,8 @@ class Connection:
         self.settings = settings
         self.link = link
         self.generation = known.generation
+        #: The highest generation that was issued while it lives; above its own where a handshake came to nothing.
+        self.granted = known.generation
         self.registration = known.registration
         self._boot_sequence = 0
         self.call_timeout_s = settings.call_timeout_s

@@ -33,8 +33,8 @@ log = Logger()
 
 T = TypeVar("T")
 
-#: What becomes of calls and chargers that is kept for a storage that is down; by then it has been down for long.
-UNRECORDED_KEPT: Final = 10_000
+#: What storage has refused is tried again in portions: one that is still down is not asked for all of it.
+RECORDED_AT_ONCE: Final = 100
 #: Our message ids are UUID4 texts (F-5); an answer with another id was never ours.
 OUR_ID_LENGTH: Final = 36
 
@@ -58,6 +58,7 @@ class Ends:
         self._bus = bus
         #: Writes that storage has refused, to be tried again: what became of a call must not be lost.
         self._unrecorded: OrderedDict[str, Callable[[], Deferred[Any]]] = OrderedDict()
+        self._recording = False
         #: Strays that are being looked up: one per charger, the others are dropped (F-8).
         self._looking_up: set[str] = set()
 
@@ -65,9 +66,26 @@ class Ends:
 
     def ended(self, call: PendingCall, ended: Ended) -> None:
         """Record the end, then tell who waits, then the handlers. Called by the connection."""
-        recorded = self.record(call.message_id, lambda: self._storage.call_ended(ended.end))
-        recorded.addCallback(lambda _: self.tell(call.message_id, call.origin, ended))
-        recorded.addCallback(lambda _: self._run_hook(call.charger, call.action, call.request, ended))
+        counts = True
+
+        def written(was_queued: bool | None) -> None:
+            nonlocal counts
+            counts = was_queued is not False
+            if counts:
+                self._tell_origin(call.message_id, call.origin)
+
+        def write() -> Deferred[None]:
+            if ended.unsent:
+                return self._storage.call_withdrawn(ended.end).addCallback(written)
+            return self._storage.call_ended(ended.end).addCallback(written)
+
+        def tell(_: None) -> Any:
+            if counts:
+                self._waiters.tell(call.message_id, ended)
+                return self._run_hook(call.charger, call.action, call.request, ended)
+            return None
+
+        recorded = self.record(call.message_id, write).addCallback(tell)
         recorded.addErrback(_log_bug, call.charger, call.action)
 
     def record(self, key: str, write: Callable[[], Deferred[Any]], *, again: bool = False) -> Deferred[None]:
@@ -82,21 +100,32 @@ class Ends:
         return write().addCallbacks(lambda _: None, refused)
 
     def keep(self, key: str, write: Callable[[], Deferred[Any]]) -> None:
-        """Write with the next `record_again`."""
+        """Write with the next `record_again`. There is one at most for each call on its way, charger and connection."""
         self._unrecorded[key] = write
-        if len(self._unrecorded) > UNRECORDED_KEPT:
-            self._unrecorded.popitem(last=False)
 
     def record_again(self) -> None:
-        """Try what storage has refused."""
-        unrecorded, self._unrecorded = self._unrecorded, OrderedDict()
-        for key, write in unrecorded.items():
-            self.record(key, write, again=True).addErrback(_log_bug, key, "what became of it")
+        """Try what storage has refused, some at a time, until it refuses again."""
+        if self._unrecorded and not self._recording:
+            self._recording = True
+            recording = Deferred.fromCoroutine(self._record_again())
+            recording.addErrback(_log_bug, "storage is back", "what had to wait for it")
+
+    async def _record_again(self) -> None:
+        left, self._unrecorded = self._unrecorded, OrderedDict()
+        try:
+            while left and not self._unrecorded:
+                some = [left.popitem(last=False) for _ in range(min(len(left), RECORDED_AT_ONCE))]
+                for recorded in [self.record(key, write, again=True) for key, write in some]:
+                    await recorded.addErrback(_log_bug, "storage is back", "what had to wait for it")
+        finally:
+            # What was kept meanwhile under the same key is newer.
+            self._unrecorded = OrderedDict(left | self._unrecorded)
+            self._recording = False
 
     # Telling
 
     def tell(self, message_id: str, origin: str | None, ended: Ended) -> None:
-        """The end is recorded: tell who waits for it, here or on the node that accepted the call."""
+        """An end is recorded: tell who waits for it, here or on the node that accepted the call."""
         self._waiters.tell(message_id, ended)
         self._tell_origin(message_id, origin)
 
@@ -124,7 +153,7 @@ class Ends:
     def _tell_origin(self, message_id: str, origin: str | None) -> None:
         if origin not in (None, self._bus.node):
             told = self._bus.send(str(origin), bus_api.Ended(message_id))
-            told.addErrback(lambda failure: failure.trap(BusUnavailable) and None)  # who waits there looks again later
+            told.addErrback(lambda failure: failure.trap(BusUnavailable) and None)  # who waits there looks again
             told.addErrback(_log_bug, message_id, "telling of its end")
 
     def _run_hook(self, charger: str, action: str, request: Message, ended: Ended) -> Any:
@@ -162,10 +191,13 @@ class Ends:
         request, _ = decode(ACTIONS[record.action].request, bytes(payload), strict=False)
         self.answered_late(charger, result, PendingCall.of_record(record, request))
 
-    def not_accepted(self, message_id: str, reason: str) -> None:
+    def not_accepted(self, call: PendingCall, reason: str) -> None:
         """The caller was told that a call could not be journaled; where its commit went through all the same, it ends."""
-        end = CallEnd(message_id, MessageState.ERROR, now_ms(self._clock), detail=f"not accepted: {reason}")
-        self.keep(message_id, lambda: self._storage.call_ended(end))
+        end = CallEnd(call.message_id, MessageState.ERROR, now_ms(self._clock), detail=f"not accepted: {reason}")
+        end_it: Callable[[CallEnd], Deferred[Any]] = self._storage.call_ended
+        if call.sent_ms is None:
+            end_it = self._storage.call_withdrawn
+        self.keep(call.message_id, lambda: end_it(end))
 
 
 def _log_unless_unavailable(failure: Failure, message_id: str) -> None:

@@ -64,7 +64,7 @@ class Outbox:
         storage: MessageRecords,
         clock: Clock,
         ended: Callable[[PendingCall, Ended], None],
-        requeue: Callable[[PendingCall], None],
+        requeue: Callable[[PendingCall, int], None],
         stalled: Callable[[str], None],
     ) -> None:
         self._line = line
@@ -101,14 +101,17 @@ class Outbox:
         return current or any(call.message_id == message_id for call in self._queue)
 
     def hold(self, call: PendingCall) -> None:
-        """Queue a call whose journal entry is on its way as `queued`; `pump` sends it once it is there."""
-        self._queue.append(call)
+        """Queue a call whose journal entry is, or is on its way as, `queued`, in its place; `pump` sends it."""
+        place = len(self._queue)
+        while place and self._queue[place - 1].sequence > call.sequence:
+            place -= 1
+        self._queue.insert(place, call)
 
     def take_over(self, calls: Iterable[PendingCall]) -> None:
         """Queue what an older connection of the charger had not written, in the order in which it was accepted."""
         missing = [call for call in calls if not self.holds(call.message_id)]
         if missing:
-            self._queue = deque(sorted([*missing, *self._queue], key=lambda call: call.created_ms))
+            self._queue = deque(sorted([*missing, *self._queue], key=lambda call: call.sequence))
 
     def start(self, call: PendingCall) -> None:
         """Give the slot to a call that is being journaled as `sent`; only while `idle`. `sent` or `abandon` follows."""
@@ -236,17 +239,15 @@ class Outbox:
         if current is not None and current.written:
             self._ended(current, current.lost(at_ms))
         elif current is not None:
-            current.sent_ms = None
-            if current.queues:
-                self._requeue(current)
-                kept.append(current)
-            else:
-                self._ended(current, current.disconnected(at_ms))
+            waiting.insert(0, current)
         for call in waiting:
-            if call.queues:
-                kept.append(call)
-            else:
+            if not call.queues:
                 self._ended(call, call.disconnected(at_ms))
+                continue
+            if call.sent_ms is not None:  # committed as `sent`, or refused when it was to be, which may have happened
+                call.sent_ms = None
+                self._requeue(call, self._line.generation)
+            kept.append(call)
         return kept
 
 

@@ -98,7 +98,11 @@ class CentralSystem:
     def abandoned(self, name: str, known: ConnectedCharger) -> None:
         """The handshake came to nothing after all."""
         self.chargers.connected(name)
-        self._gone(name, known.generation, now_ms(self._clock))
+        older = self.chargers.connection(name)
+        if older is not None:  # the records say that it holds the charger by the generation that came to nothing
+            older.granted = max(older.granted, known.generation)
+        else:
+            self._gone(name, known.generation, now_ms(self._clock))
 
     def _gone(self, name: str, generation: int, last_seen_ms: int) -> None:
         def write() -> Deferred[None]:
@@ -119,7 +123,7 @@ class CentralSystem:
         """The handshake is complete: this is the charger's connection now, and what waits for it goes out."""
         connection = Connection(settings, link, known, self._wiring)
         for queued in known.queued:
-            connection.outbox.hold(self.commands.restore(queued))
+            self.commands.hold_queued(connection, queued)
         calls_came = self.chargers.connected(settings.name)
         if self.chargers.attach(connection):
             log.info("{charger}: connected from {ip}", charger=settings.name, ip=link.remote_ip, generation=known.generation)
@@ -135,7 +139,7 @@ class CentralSystem:
         """The connection is over."""
         connection.close_calls()
         log.info("{charger}: disconnected ({code})", charger=connection.name, code=code, reason=reason)
-        self._gone(connection.name, connection.generation, connection.last_seen_ms)
+        self._gone(connection.name, connection.granted, connection.last_seen_ms)
         self._bus.release(connection.name, connection.generation)
         self.chargers.detach(connection)
 

@@ -55,6 +55,7 @@ RETRY_AFTER_S: Final = 10
 UNSUPPORTED_DATA_CLOSE: Final = 1003
 PROTOCOL_ERROR_CLOSE: Final = 1002
 GOING_AWAY_CLOSE: Final = 1001
+INTERNAL_ERROR_CLOSE: Final = 1011
 REASON_BYTES: Final = 123  # RFC 6455 5.5: a control frame has 125 bytes, two of them are the code
 
 
@@ -257,8 +258,14 @@ class ChargerProtocol(WebSocketServerProtocol):
             return
         self.transport.unregisterProducer()  # Twisted Web's, after a late Upgrade
         self.transport.registerProducer(Backpressure(self.transport), True)
+        central = self.factory.door.central
+        try:
+            self._connection = central.connected(admitted.settings, self, admitted.known)
+        except Exception:  # the boundary: without a connection behind it the WebSocket would be deaf
+            log.failure("{charger}: it cannot be served", charger=admitted.settings.name)
+            self.close(INTERNAL_ERROR_CLOSE, "internal error")
+            return
         self._admitted = None
-        self._connection = self.factory.door.central.connected(admitted.settings, self, admitted.known)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One message of the charger. An exception costs this message, not the connection.

@@ -116,8 +116,11 @@ class MessageRecords(Protocol):
     def answer_amended(self, sequence: int, answer: str, *, failed: bool = False) -> Deferred[None]:
         """Record the answer of a user's handler over ours, before it leaves."""
 
-    def call_created(self, call: NewCall, generation: int | None) -> Deferred[None]:
-        """Journal a call as `sent` by the connection of this generation, where it goes out at once."""
+    def call_created(self, call: NewCall, generation: int | None) -> Deferred[bool]:
+        """Journal a call as `sent` by the connection of this generation, where it goes out at once.
+
+        Where others wait, which another node may have accepted, it is journaled as `queued`, and False is fired.
+        """
 
     def call_accepted(self, call: NewCall, limit: int, decide: Callable[[Holding], bool]) -> Deferred[Acceptance]:
         """Journal a call as `queued`, unless `decide` says no, or the charger has `limit` queued calls already.
@@ -129,8 +132,8 @@ class MessageRecords(Protocol):
     def queued_calls(self, charger: str, now_ms: int) -> Deferred[list[QueuedCall]]:
         """The calls that wait for this charger, oldest first."""
 
-    def queued_chargers(self) -> Deferred[list[str]]:
-        """The chargers that this node holds and that calls wait for."""
+    def queued_chargers(self) -> Deferred[dict[str, str]]:
+        """The chargers that calls wait for and that a living node holds, each with that node."""
 
     def call_sent(self, message_id: str, generation: int, now_ms: int) -> Deferred[bool]:
         """Turn `queued` into `sent`, before the first byte is written; False where it is no longer queued.
@@ -138,8 +141,8 @@ class MessageRecords(Protocol):
         True also where this generation has it as `sent` already: the answer of an earlier attempt was lost.
         """
 
-    def call_requeued(self, message_id: str) -> Deferred[Holding]:
-        """Turn `sent` back into `queued`: the connection was lost before a byte of it was written.
+    def call_requeued(self, message_id: str, generation: int) -> Deferred[Holding]:
+        """Turn `sent` by that generation back into `queued`: its connection was lost before a byte of it was written.
 
         Fires with who holds the charger now, and must be told where that is another node.
         """

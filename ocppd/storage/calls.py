@@ -55,14 +55,15 @@ _CREATED = Statement(
         "origin",
         "node",
         "waits",
-    )
+    ).returning(messages.c.sequence)
 )
 _EXPECTED = Statement.upsert(chargers, lambda insert: values_of(insert, "name", "generation").on_conflict_do_nothing())
+#: A statement of its own: what it has waited for is in the snapshot of the next one, and only there.
+_LOCKED = Statement(select(chargers.c.name).where(chargers.c.name == bindparam("the_name")).with_for_update())
 _HOLDING = Statement(
     select(nodes.c.node, chargers.c.registration)
     .select_from(chargers.outerjoin(nodes, nodes.c.node == chargers.c.node))
     .where(chargers.c.name == bindparam("the_name"))
-    .with_for_update(of=chargers)
 )
 _COUNT_QUEUED = Statement(select(func.count()).where(messages.c.charger == bindparam("the_charger"), IS_QUEUED))
 _QUEUED_OF = Statement(
@@ -75,15 +76,16 @@ _QUEUED_OF = Statement(
         messages.c.expires_ms,
         messages.c.origin,
         messages.c.waits,
+        messages.c.sequence,
     )
     .where(messages.c.charger == bindparam("the_charger"), IS_QUEUED, messages.c.expires_ms > bindparam("now_ms"))
     .order_by(messages.c.sequence)
 )
 _QUEUED_AT = Statement(
-    select(messages.c.charger)
+    select(messages.c.charger, chargers.c.node)
     .distinct()
-    .select_from(messages.join(chargers, chargers.c.name == messages.c.charger))
-    .where(IS_QUEUED, chargers.c.node == bindparam("the_node"))
+    .select_from(messages.join(chargers, chargers.c.name == messages.c.charger).join(nodes, nodes.c.node == chargers.c.node))
+    .where(IS_QUEUED)
 )
 
 _SENT = Statement(
@@ -101,7 +103,7 @@ _SENT = Statement(
 )
 _REQUEUED = Statement(
     update(messages)
-    .where(THIS_CALL, IS_SENT)
+    .where(THIS_CALL, IS_SENT, messages.c.generation == bindparam("the_generation"))
     .values(state=bindparam("new_state"), generation=null(), sent_ms=null(), node=null())
 )
 _CHARGER_OF = Statement(select(messages.c.charger).where(THIS_CALL))
@@ -161,13 +163,16 @@ _ORPHANED = Statement(
 def holding_of(unit: Unit, charger: str) -> Holding:
     """Where a charger is; its row is locked, and made where there is none."""
     unit.send(_EXPECTED, {"name": charger, "generation": 0})
+    unit.one(_LOCKED, {"the_name": charger})
     node, registration = unit.one(_HOLDING, {"the_name": charger})
     return Holding(node, None if registration is None else RegistrationStatus(registration))
 
 
-def call_created(unit: Unit, call: NewCall, secret: bytes | None, generation: int | None, node: str) -> None:
+def call_created(unit: Unit, call: NewCall, secret: bytes | None, generation: int | None, node: str) -> bool:
     """See `MessageRecords.call_created`. `secret` is the encrypted frame, where it is not `redacted` anyway."""
-    _insert(unit, call, secret, MessageState.SENT, node, generation)
+    waits = generation is not None and unit.one(_COUNT_QUEUED, {"the_charger": call.charger})[0] > 0
+    _insert(unit, call, secret, MessageState.QUEUED if waits else MessageState.SENT, node, None if waits else generation)
+    return not waits
 
 
 def call_accepted(
@@ -179,13 +184,14 @@ def call_accepted(
         return Acceptance(Verdict.REFUSED, holding)
     if unit.one(_COUNT_QUEUED, {"the_charger": call.charger})[0] >= limit:
         return Acceptance(Verdict.FULL, holding)
-    _insert(unit, call, secret, MessageState.QUEUED, node, None)
-    return Acceptance(Verdict.ACCEPTED, holding)
+    sequence = _insert(unit, call, secret, MessageState.QUEUED, node, None)
+    return Acceptance(Verdict.ACCEPTED, holding, sequence)
 
 
-def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState, node: str, generation: int | None) -> None:
+def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState, node: str, generation: int | None) -> int:
+    """Journal it; its sequence."""
     sent = state is MessageState.SENT
-    unit.send(
+    row = unit.one(
         _CREATED,
         {
             "message_id": call.message_id,
@@ -205,6 +211,7 @@ def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState
             "waits": call.waits,
         },
     )
+    return int(row[0])
 
 
 def queued_calls(unit: Unit, charger: str, now_ms: int, decrypt: Decrypt) -> list[QueuedCall]:
@@ -229,8 +236,8 @@ def _queued(unit: Unit, charger: str, now_ms: int, decrypt: Decrypt) -> tuple[li
     readable: list[QueuedCall] = []
     lost: list[QueuedCall] = []
     for row in unit.all(_QUEUED_OF, {"the_charger": charger, "now_ms": now_ms}):
-        message_id, action, frame, secret, created_ms, expires_ms, origin, waits = row
-        call = QueuedCall(message_id, charger, action, frame, created_ms, expires_ms, origin, bool(waits))
+        message_id, action, frame, secret, created_ms, expires_ms, origin, waits, sequence = row
+        call = QueuedCall(message_id, charger, action, frame, created_ms, expires_ms, sequence, origin, bool(waits))
         whole = frame if secret is None else decrypt(secret)
         if whole is None:
             lost.append(call)
@@ -239,9 +246,9 @@ def _queued(unit: Unit, charger: str, now_ms: int, decrypt: Decrypt) -> tuple[li
     return readable, lost
 
 
-def queued_chargers(unit: Unit, node: str) -> list[str]:
+def queued_chargers(unit: Unit) -> dict[str, str]:
     """See `MessageRecords.queued_chargers`."""
-    return [row[0] for row in unit.all(_QUEUED_AT, {"the_node": node})]
+    return dict(unit.all(_QUEUED_AT, {}))
 
 
 def call_sent(unit: Unit, message_id: str, generation: int, now_ms: int, node: str) -> bool:
@@ -259,13 +266,13 @@ def call_sent(unit: Unit, message_id: str, generation: int, now_ms: int, node: s
     return changed == 1
 
 
-def call_requeued(unit: Unit, message_id: str) -> Holding:
+def call_requeued(unit: Unit, message_id: str, generation: int) -> Holding:
     """See `MessageRecords.call_requeued`."""
     row = unit.one(_CHARGER_OF, {"the_id": message_id})
     if row is None:
         return Holding(None, None)
     holding = holding_of(unit, row[0])
-    unit.send(_REQUEUED, {"the_id": message_id, "new_state": MessageState.QUEUED.value})
+    unit.send(_REQUEUED, {"the_id": message_id, "new_state": MessageState.QUEUED.value, "the_generation": generation})
     return holding
 
 

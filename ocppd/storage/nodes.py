@@ -62,7 +62,9 @@ def alive(unit: Unit, node: str, lease_ms: int) -> Census:
     """See `NodeRecords.node_alive`."""
     silent = unit.one(_SILENT_MS, {"the_node": node})
     unit.send(_LIVES, {"node": node})
-    if silent is None or silent[0] > lease_ms // 2 or unit.run(_DEAD, {"lease_ms": lease_ms}) == 0:
+    if silent is None:
+        return Census(_others(unit, node), (), revived=True)
+    if silent[0] > lease_ms // 2 or unit.run(_DEAD, {"lease_ms": lease_ms}) == 0:
         return Census(_others(unit, node), ())
     return Census(_others(unit, node), tuple(calls.interrupted(unit)))
 

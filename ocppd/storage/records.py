@@ -86,6 +86,8 @@ class QueuedCall:
     frame: str
     created_ms: int
     expires_ms: int
+    #: Its place in the order of acceptance.
+    sequence: int
     #: The node that accepted it.
     origin: str | None = None
     #: Whether it outlives the connection (REQUIREMENTS S-6).
@@ -133,6 +135,8 @@ class Acceptance:
 
     verdict: Verdict
     holding: Holding
+    #: Where it was accepted.
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,8 @@ class Census:
 
     others: int
     dropped: tuple[DroppedCall, ...]
+    #: Whether it was itself taken for dead until now.
+    revived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ class SqlStorage:
     def answer_amended(self, sequence: int, answer: str, *, failed: bool = False) -> Deferred[None]:
         return self._write(messages.answer_amended, sequence, answer, failed)
 
-    def call_created(self, call: NewCall, generation: int | None) -> Deferred[None]:
+    def call_created(self, call: NewCall, generation: int | None) -> Deferred[bool]:
         call, secret = self._with_secret(call)
         return self._write(calls.call_created, call, secret, generation, self._node)
 
@@ -212,14 +212,14 @@ class SqlStorage:
     def queued_calls(self, charger: str, now_ms: int) -> Deferred[list[QueuedCall]]:
         return self._read(calls.queued_calls, charger, now_ms, self._secrets.decrypt)
 
-    def queued_chargers(self) -> Deferred[list[str]]:
-        return self._read(calls.queued_chargers, self._node)
+    def queued_chargers(self) -> Deferred[dict[str, str]]:
+        return self._read(calls.queued_chargers)
 
     def call_sent(self, message_id: str, generation: int, now_ms: int) -> Deferred[bool]:
         return self._write(calls.call_sent, message_id, generation, now_ms, self._node)
 
-    def call_requeued(self, message_id: str) -> Deferred[Holding]:
-        return self._write(calls.call_requeued, message_id)
+    def call_requeued(self, message_id: str, generation: int) -> Deferred[Holding]:
+        return self._write(calls.call_requeued, message_id, generation)
 
     def call_ended(self, end: CallEnd) -> Deferred[None]:
         return self._write(calls.call_ended, end)

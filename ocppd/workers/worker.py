@@ -53,6 +53,7 @@ class Worker(ProcessProtocol):
         self._has_ended = has_ended
         self._output = {STDOUT: Lines(), STDERR: Lines()}
         self._how = ""
+        self._to_reload = False
         self._timer: DelayedCall | None = None
         self._channel: Channel | None = None
 
@@ -105,8 +106,10 @@ class Worker(ProcessProtocol):
 
     def reload(self) -> None:
         """Read the configuration again."""
-        if self.ready:  # before that the signal would end it, and what it reads is new anyway
+        if self.ready:
             self._signal(signal.SIGHUP)
+        else:  # the signal would end it, and it may have read the old one
+            self._to_reload = True
 
     def end_within(self, seconds: float) -> None:
         """Kill it where it has not ended by then."""
@@ -136,6 +139,8 @@ class Worker(ProcessProtocol):
         if not self.ready and not self.ended:
             self.ready = True
             self._became_ready(self)
+            if self._to_reload:
+                self.reload()
 
     # What the reactor tells
 

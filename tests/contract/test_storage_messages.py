@@ -113,7 +113,7 @@ async def test_the_life_of_a_queued_call(storage: SqlStorage) -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_call_that_goes_out_at_once(storage: SqlStorage) -> None:
     """A call may begin as sent, which no limit of the queue holds back."""
-    await storage.call_created(call("c1"), 1)
+    await storage.call_created(call("c1"), None)
     assert (await read(storage, "c1")).sent_ms == NOON_MS
     assert await waiting(storage) == ()
 
@@ -158,7 +158,7 @@ async def test_a_secret_is_whole_only_while_it_waits(storage: SqlStorage) -> Non
 @pytest_twisted.ensureDeferred
 async def test_a_late_answer_still_counts(storage: SqlStorage, state: MessageState, end: MessageState) -> None:
     """A late answer ends a call that timed out or whose outcome is unknown, once (F-8)."""
-    await storage.call_created(call("c1"), 1)
+    await storage.call_created(call("c1"), None)
     await storage.call_ended(CallEnd("c1", state, NOON_MS + 1, detail="no answer"))
     lost = await read(storage, "c1")
     assert (lost.state, lost.answered_ms, lost.detail) == (state, None, "no answer")
@@ -187,7 +187,7 @@ async def test_a_final_state_stays(storage: SqlStorage, state: MessageState, lat
 async def test_only_what_is_queued_can_be_cancelled(storage: SqlStorage) -> None:
     """Cancelling gives the message as it is then; one that was sent goes on."""
     await queue(storage, "c1")
-    await storage.call_created(call("c2"), 1)
+    await storage.call_created(call("c2"), None)
     await storage.message_received(inbound(message_id="theirs"))
     cancelled = await storage.call_cancelled("c1", NOON_MS)
     assert cancelled is not None
@@ -206,7 +206,7 @@ async def test_calls_expire(storage: SqlStorage) -> None:
     await queue(storage, "c1", expires_ms=NOON_MS + 1)
     await queue(storage, "c2", expires_ms=NOON_MS + 2, charger="CP2")
     await queue(storage, "c3", expires_ms=NOON_MS + 3)
-    await storage.call_created(call("c4", expires_ms=NOON_MS), 1)
+    await storage.call_created(call("c4", expires_ms=NOON_MS), None)
     expired = await storage.calls_expired(NOON_MS + 2)
     assert [(record.message_id, record.state) for record in expired] == [
         ("c1", MessageState.EXPIRED),

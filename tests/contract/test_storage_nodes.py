@@ -75,7 +75,7 @@ async def test_a_refused_call_leaves_nothing(storage: SqlStorage) -> None:
 async def test_an_accepted_call_knows_its_node(storage: SqlStorage) -> None:
     """A call is kept with the node that accepted it, which is told when it ends."""
     await storage.call_accepted(call("c1"), LIMIT, lambda _: True)
-    await storage.call_created(call("c2"), 1)
+    await storage.call_created(call("c2"), None)
     assert (await read(storage, "c1")).origin == (await read(storage, "c2")).origin == NODE
     (queued,) = await storage.queued_calls("CP1", NOON_MS)
     assert (queued.message_id, queued.origin, queued.waits) == ("c1", NODE, True)
@@ -105,14 +105,15 @@ async def test_what_does_not_wait_ends_with_the_next_connection(storage: SqlStor
 
 @pytest_twisted.ensureDeferred
 async def test_the_chargers_that_calls_wait_for(storage: SqlStorage) -> None:
-    """A node finds the chargers it holds that calls wait for, each once."""
+    """The chargers that calls wait for and that a living node holds are found, each with its node."""
+    await storage.node_started()
     for name in ("CP1", "CP2", "CP3"):
         await storage.charger_connected(name, "::1", NOON_MS)
     await storage.charger_disconnected("CP3", 1, NOON_MS)
     for message_id, charger in (("c1", "CP1"), ("c2", "CP1"), ("c3", "CP3"), ("c4", "CP4")):
         await storage.call_accepted(call(message_id, charger), LIMIT, lambda _: True)
-    await storage.call_created(call("c5", "CP2"), 1)
-    assert await storage.queued_chargers() == ["CP1"]
+    await storage.call_created(call("c5", "CP2"), None)
+    assert await storage.queued_chargers() == {"CP1": NODE}
 
 
 @pytest_twisted.ensureDeferred
@@ -125,16 +126,31 @@ async def test_sending_twice_is_sending_once(storage: SqlStorage) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_nothing_overtakes_what_waits(storage: SqlStorage) -> None:
+    """A call that would go out at once is queued where another one waits, which another node may have accepted."""
+    assert await storage.call_created(call("c1"), 1)
+    assert (await storage.call_accepted(call("c2"), LIMIT, lambda _: True)).verdict is Verdict.ACCEPTED
+    assert not await storage.call_created(call("c3"), 1)
+    assert await storage.call_created(call("c4", "CP2"), 1)
+    queued = await storage.queued_calls("CP1", NOON_MS)
+    assert [each.message_id for each in queued] == ["c2", "c3"]
+    assert queued[0].sequence < queued[1].sequence
+    assert (await read(storage, "c3")).sent_ms is None
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_requeued_call_is_handed_on(storage: SqlStorage) -> None:
     """A call that was not written waits again, and who holds the charger now is known."""
     await storage.node_started()
     await storage.call_accepted(call("c1"), LIMIT, lambda _: True)
     await storage.charger_connected("CP1", "::1", NOON_MS)
     await storage.call_sent("c1", 1, NOON_MS)
-    assert await storage.call_requeued("c1") == Holding(NODE, None)
+    assert await storage.call_requeued("c1", 2) == Holding(NODE, None)
+    assert (await read(storage, "c1")).state is MessageState.SENT, "another connection has sent it"
+    assert await storage.call_requeued("c1", 1) == Holding(NODE, None)
     found = await read(storage, "c1")
     assert (found.state, found.sent_ms) == (MessageState.QUEUED, None)
-    assert (await storage.call_requeued("none")).node is None
+    assert (await storage.call_requeued("none", 1)).node is None
 
 
 @pytest_twisted.ensureDeferred
@@ -154,7 +170,7 @@ async def test_a_stop_settles_what_was_sent(storage: SqlStorage) -> None:
     """What a node has sent and heard nothing about is unknown when it stops (S-6); nothing else changes."""
     await storage.node_started()
     await storage.call_accepted(call("c1"), LIMIT, lambda _: True)
-    await storage.call_created(call("c2"), 1)
+    await storage.call_created(call("c2"), None)
     await storage.message_received(inbound())
     assert await storage.node_stopped() == [DroppedCall("c2", NODE)]
     assert await storage.node_stopped() == []
@@ -169,7 +185,7 @@ async def test_a_start_settles_what_the_last_run_sent(file_url: str) -> None:
     first.start()
     await first.node_started()
     await first.charger_connected("CP1", "::1", NOON_MS)
-    await first.call_created(call("c1"), 1)
+    await first.call_created(call("c1"), None)
     await first.call_accepted(call("waiting"), LIMIT, lambda _: True)
     await first.call_accepted(call("passing", waits=False), LIMIT, lambda _: True)
     await first.stop()

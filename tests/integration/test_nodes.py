@@ -105,6 +105,17 @@ async def test_commands_keep_their_order(pair: Pair) -> None:
 
 
 @ensure
+async def test_the_holder_overtakes_nothing(pair: Pair) -> None:
+    """A command that the holder accepts goes out behind one that another node has accepted, though its own slot is free."""
+    link = await pair.b.connect("CP1", silent)
+    pair._hub.nodes["b#1"]._delivery.later = lambda *_: None  # type: ignore[method-assign]  # the message is late
+    first = (await pair.a.command("ChangeConfiguration", {"key": "K", "value": "1"})).json["messageId"]
+    second = await pair.b.command("ChangeConfiguration", {"key": "K", "value": "2"})
+    assert (await answer_next(link))[1] == first
+    assert (await answer_next(link))[1] == second.json["messageId"]
+
+
+@ensure
 async def test_the_queue_has_one_limit(pair: Pair) -> None:
     """The limit of a charger's queue counts what all nodes have accepted."""
     await pair.b.connect("CP1", silent)
@@ -333,6 +344,31 @@ async def test_a_node_that_was_only_silent(pair: Pair) -> None:
     record = await read(pair.a, sent)
     assert (record.state, record.late, record.outcome) == (MessageState.COMPLETED, True, "Accepted")
     assert (await pair.a.get("/api/v1/chargers/CP1")).json["node"] == "b"
+
+
+@ensure
+async def test_what_the_dead_were_not_told(pair: Pair) -> None:
+    """What was accepted while its holder was taken for dead is sent when that lives again."""
+    link = await pair.b.connect("CP1")
+    await outlive(pair.a)
+    accepted = (await pair.a.command("ClearCache", {})).json["messageId"]
+    await settled(pair.a, pair.b)
+    assert link.calls == []
+    await pair.b.system.cluster.beat()
+    assert (await link.next_frame())[1] == accepted
+
+
+@ensure
+async def test_a_handshake_beside_a_connection(pair: Pair) -> None:
+    """A second handshake that comes to nothing leaves the connection that there is: commands still find it, until it ends."""
+    link = await pair.b.connect("CP1")
+    known = await pair.b.system.connecting("CP1", "192.0.2.8")
+    pair.b.system.abandoned("CP1", known)
+    await settled(pair.b)
+    assert (await pair.a.command("Reset", {"type": "Soft"}, "?wait=20")).status == 200
+    pair.b.disconnect(link)
+    await settled(pair.b)
+    assert (await pair.a.command("Reset", {"type": "Soft"})).slug == "not-connected"
 
 
 @ensure

@@ -190,13 +190,14 @@ class EndTests(WorkerCase):
         self.assertEqual(self.reactor.channel.value(), b"hurry\n")
 
     def test_reload(self) -> None:
-        """SIGHUP would end a process that does not take it yet."""
+        """SIGHUP would end a process that does not take it yet: it is made up for when the process is ready."""
         self.start()
         self.worker.reload()
         self.assertEqual(self.signals, [])
         self.say(b"ready\n")
-        self.worker.reload()
         self.assertEqual(self.signals, [signal.SIGHUP])
+        self.worker.reload()
+        self.assertEqual(self.signals, [signal.SIGHUP, signal.SIGHUP])
 
     def test_overdue(self) -> None:
         """One that does not end in time is killed, with a line in the log; the latest limit counts."""
