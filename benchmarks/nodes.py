@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -166,6 +167,7 @@ def messages(bench: Bench, directory: Path, sides: Mapping[str, Daemon], argumen
 
 def connections(bench: Bench, directory: Path, sides: Mapping[str, Daemon], arguments: argparse.Namespace) -> Costs:
     """A connection with its boot and a start: CPU, and memory while nothing happens."""
+    shares: list[float] = []
     results: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     for number in range(arguments.rounds):
         for name, daemon in sides.items():
@@ -175,13 +177,22 @@ def connections(bench: Bench, directory: Path, sides: Mapping[str, Daemon], argu
             with load(directory, CONNECTIONS, 0, "idle", daemon.url):
                 after = used(parts)
                 size = (Tree(daemon.process.pid).resident() - resident) / CONNECTIONS / 1024
+                if name == "two workers":
+                    shares += [max(holders(daemon).values()) / CONNECTIONS * 2 - 1]
             results[name].append({part: (after[part] - before[part]) / CONNECTIONS * 1e6 for part in after} | {"size": size})
     print(f"\nConnect, BootNotification and StartTransaction of {CONNECTIONS} chargers at once")
     print(f"{'':22}{'µs ocppd':>22}{'µs postgresql':>22}{'µs redis':>18}{'KiB (first round)':>20}")
     for name, rounds in results.items():
         columns = [spread([each[key] for each in rounds]) for key in ("ocppd", "postgresql", "redis")]
         print(f"{name:22}{columns[0]:>22}{columns[1]:>22}{columns[2]:>18}{rounds[0]['size']:>20.1f}")
+    print(f"the fuller of two workers has at most {max(shares):.1%} more than its half of the connections")
     return {"connection": medians(results["one worker"]), "KiB": results["one worker"][0]["size"]}
+
+
+def holders(daemon: Daemon) -> Counter[str]:
+    """How many chargers are connected to each worker."""
+    listed = daemon.http("GET", "/api/v1/chargers?connected=true&limit=500").json["items"]
+    return Counter(charger["node"] for charger in listed)
 
 
 def commands(bench: Bench, directory: Path, arguments: argparse.Namespace) -> Costs:

@@ -160,6 +160,11 @@ class RedisServer:
 
     # Its use
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self._pid
+
     def url(self, *, host: str = "127.0.0.1", password: str | None = None, query: str = "") -> str:
         """The URL that names it, by default with its password."""
         secret = password or self.password
