@@ -78,7 +78,7 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class QueuedCall:
-    """A call of ours that waits in storage for its charger. `frame` is whole, its secret members included."""
+    """A call of ours that waits in storage for its charger, in the order of `sequence`. `frame` has its secrets."""
 
     message_id: str
     charger: str
@@ -86,7 +86,6 @@ class QueuedCall:
     frame: str
     created_ms: int
     expires_ms: int
-    #: Its place in the order of acceptance.
     sequence: int
     #: The node that accepted it.
     origin: str | None = None
@@ -121,10 +120,9 @@ class Holding:
 
 
 class Verdict(StrEnum):
-    """What became of a call that was to be queued."""
+    """What became of a call that was to be queued: refused by who asked, or for want of room."""
 
     ACCEPTED = "accepted"
-    #: By the one who asked, after it was told where the charger is.
     REFUSED = "refused"
     FULL = "full"
 
@@ -135,17 +133,15 @@ class Acceptance:
 
     verdict: Verdict
     holding: Holding
-    #: Where it was accepted.
     sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """What a node learns when it says that it lives: how many others do, and the calls that dead ones left behind."""
+    """What a node that says that it lives learns: others who do, calls that the dead left, whether it was taken for dead."""
 
     others: int
     dropped: tuple[DroppedCall, ...]
-    #: Whether it was itself taken for dead until now.
     revived: bool = False
 
 
@@ -251,7 +247,6 @@ class NewCall:
     redacted: str
     created_ms: int
     expires_ms: int
-    #: Whether it outlives the connection while it is queued (REQUIREMENTS S-6).
     waits: bool = True
 
 
@@ -288,7 +283,6 @@ class MessageRecord:
     answered_ms: int | None = None
     expires_ms: int | None = None
     detail: str | None = None
-    #: The node that accepted a call of ours.
     origin: str | None = None
 
 
