@@ -7,6 +7,7 @@
     │   └── ConfigurationError    a key of configs.json, named by its path
     ├── StorageUnavailable        records cannot be read or written at the moment
     ├── BusUnavailable            other nodes cannot be reached at the moment
+    ├── TooManyFollowers          this node has as many followers of events as it takes
     ├── NotFound
     │   ├── UnknownCharger
     │   ├── UnknownMessage
@@ -73,6 +74,13 @@ class StorageUnavailable(OcppdError):
 
 class BusUnavailable(OcppdError):
     """Other nodes cannot be reached; the same request may succeed later."""
+
+
+class TooManyFollowers(OcppdError):
+    """As many clients follow the events of this node as it takes; another one may have room."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} clients follow the events of this node already")
 
 
 class NotFound(OcppdError):

@@ -270,6 +270,7 @@ class OcppdService(Service):
             if self._storage is not None:
                 await self._storage.check().addErrback(lambda failure: failure.trap(StorageUnavailable))
             self.central.commands.stop_waiting()
+            self.central.feed.stop()
         if self._factory is not None:
             await self._factory.site.answered().addTimeout(ANSWER_GRACE_S, self._reactor).addErrback(_trap_timeout)
         if self.central is not None:

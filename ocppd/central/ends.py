@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -30,8 +30,6 @@ from ocppd.v16.codec import decode
 from ocppd.v16.types import Message
 
 log = Logger()
-
-T = TypeVar("T")
 
 #: What storage has refused is tried again in portions: one that is still down is not asked for all of it.
 RECORDED_AT_ONCE: Final = 100
@@ -86,7 +84,7 @@ class Ends:
             return None
 
         recorded = self.record(call.message_id, write).addCallback(tell)
-        recorded.addErrback(_log_bug, call.charger, call.action)
+        recorded.addErrback(_log_bug, call.charger, f"what follows the answer to {call.action}")
 
     def record(self, key: str, write: Callable[[], Deferred[Any]], *, again: bool = False) -> Deferred[None]:
         """Write now, or as soon as storage takes it; fires after the first attempt. One write is kept for each `key`."""
@@ -108,7 +106,7 @@ class Ends:
         if self._unrecorded and not self._recording:
             self._recording = True
             recording = Deferred.fromCoroutine(self._record_again())
-            recording.addErrback(_log_bug, "storage is back", "what had to wait for it")
+            recording.addErrback(_log_bug, "the records are back", "what had to wait for them")
 
     async def _record_again(self) -> None:
         left, self._unrecorded = self._unrecorded, OrderedDict()
@@ -116,7 +114,7 @@ class Ends:
             while left and not self._unrecorded:
                 some = [left.popitem(last=False) for _ in range(min(len(left), RECORDED_AT_ONCE))]
                 for recorded in [self.record(key, write, again=True) for key, write in some]:
-                    await recorded.addErrback(_log_bug, "storage is back", "what had to wait for it")
+                    await recorded.addErrback(_log_bug, "the records are back", "what had to wait for them")
         finally:
             # What was kept meanwhile under the same key is newer.
             self._unrecorded = OrderedDict(left | self._unrecorded)
@@ -205,5 +203,5 @@ def _log_unless_unavailable(failure: Failure, message_id: str) -> None:
         _log_bug(failure, message_id, "looking for its end")
 
 
-def _log_bug(failure: Failure, charger: str, action: str) -> None:
-    log.failure("{charger}: after the answer to {action}", failure, charger=charger, action=action)
+def _log_bug(failure: Failure, subject: str, what: str) -> None:
+    log.failure("{subject}: {what} failed", failure, subject=subject, what=what)

@@ -19,6 +19,7 @@ from ocppd.central.commands import Commands
 from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
 from ocppd.central.ends import Ends, Hooks
+from ocppd.central.feed import Feed
 from ocppd.central.handler_names import ERROR_HANDLER, REQUEST_SUFFIX, RESPONSE_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.queries import Queries
@@ -57,6 +58,7 @@ class CentralSystem:
         self._ends = Ends(storage, clock, Hooks(self._answered, self._refused), waiters, bus)
         self.commands = Commands(storage, self.chargers, clock, self._ends, waiters, bus)
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
+        self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         recorder = Recorder(storage, self._authorize, boots_settle=boots_settle)

@@ -28,6 +28,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         cluster=central.cluster,
         commands=central.commands,
         queries=central.queries,
+        feed=central.feed,
         storage=storage,
         clock=reactor,
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ocppd.storage.feed import Event, EventFilter, Tail
 from ocppd.storage.records import (
     Acceptance,
     Boot,
@@ -169,6 +170,19 @@ class MessageRecords(Protocol):
         """Newest first, below the sequence `after`."""
 
 
+class EventRecords(Protocol):
+    """What happened, numbered: the messages of the journal, and what is in no message."""
+
+    def newest_event(self) -> Deferred[int]:
+        """The highest number so far; 0 where nothing has happened."""
+
+    def events_after(self, after: int, missing: Sequence[int], limit: int) -> Deferred[Tail]:
+        """The first `limit` events above the number `after`, and those of `missing` that have appeared; in order."""
+
+    def list_events(self, which: EventFilter, after: int | None, limit: int) -> Deferred[list[Event]]:
+        """Newest first, below the number `after`."""
+
+
 class NodeRecords(Protocol):
     """The processes that share the records. Leases are by the clock of the database, where it has one."""
 
@@ -188,7 +202,7 @@ class NodeRecords(Protocol):
         """This node holds nothing more; what it has sent and heard nothing about is `unknown`."""
 
 
-class Storage(ChargerRecords, TransactionRecords, MessageRecords, NodeRecords, Protocol):
+class Storage(ChargerRecords, TransactionRecords, MessageRecords, EventRecords, NodeRecords, Protocol):
     """All records of an installation."""
 
     @property

@@ -6,11 +6,13 @@ that one of them sees what the other has done: no call waits unseen by the node 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import TextClause, and_, bindparam, func, insert, null, or_, select, text, update
 
+from ocppd.storage import events
 from ocppd.storage.messages import CALL, RECORD, THIS_CALL, record_of
 from ocppd.storage.records import (
     Acceptance,
@@ -300,12 +302,15 @@ def _end(unit: Unit, statement: Statement, end: CallEnd) -> bool:
             "new_detail": end.detail,
         },
     )
+    if changed:
+        events.call_ended(unit, end.message_id, end.ended_ms)
     return changed == 1
 
 
-def call_cancelled(unit: Unit, message_id: str) -> MessageRecord | None:
+def call_cancelled(unit: Unit, message_id: str, now_ms: int) -> MessageRecord | None:
     """See `MessageRecords.call_cancelled`."""
-    unit.send(_CANCELLED, {"the_id": message_id, "new_state": MessageState.CANCELLED.value})
+    if unit.run(_CANCELLED, {"the_id": message_id, "new_state": MessageState.CANCELLED.value}):
+        events.call_ended(unit, message_id, now_ms)
     row = unit.one(CALL, {"the_id": message_id})
     return None if row is None else record_of(row)
 
@@ -313,17 +318,28 @@ def call_cancelled(unit: Unit, message_id: str) -> MessageRecord | None:
 def calls_expired(unit: Unit, now_ms: int) -> list[MessageRecord]:
     """See `MessageRecords.calls_expired`; oldest first."""
     rows = unit.all(_EXPIRED, {"now_ms": now_ms, "new_state": MessageState.EXPIRED.value})
-    return sorted(map(record_of, rows), key=lambda record: record.sequence)
+    expired = sorted(map(record_of, rows), key=lambda record: record.sequence)
+    for record in expired:
+        events.call_ended(unit, record.message_id, now_ms)
+    return expired
 
 
 def dropped(unit: Unit, charger: str) -> list[DroppedCall]:
     """End the queued calls of a charger that do not outlive a connection."""
     ended = {"the_charger": charger, "new_state": MessageState.ERROR.value, "new_detail": NOT_SENT}
-    return [DroppedCall(*row) for row in unit.all(_DROPPED, ended)]
+    return _told(unit, unit.all(_DROPPED, ended))
 
 
 def interrupted(unit: Unit) -> list[DroppedCall]:
     """End what nodes that are not in the list of nodes any more have left behind."""
     sent = unit.all(_INTERRUPTED, {"new_state": MessageState.UNKNOWN.value, "new_detail": NODE_LOST})
     queued = unit.all(_ORPHANED, {"new_state": MessageState.ERROR.value, "new_detail": NOT_SENT})
-    return [DroppedCall(*row) for row in (*sent, *queued)]
+    return _told(unit, [*sent, *queued])
+
+
+def _told(unit: Unit, rows: Sequence[Any]) -> list[DroppedCall]:
+    """The calls that these rows say have ended."""
+    ended = [DroppedCall(*row) for row in rows]
+    for call in ended:
+        events.call_ended(unit, call.message_id)
+    return ended

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, func, insert, null, select, update
 
-from ocppd.storage import calls
+from ocppd.storage import calls, events
 from ocppd.storage import messages as journal
+from ocppd.storage.feed import EventKind
 from ocppd.storage.records import (
     Boot,
     ChargerRecord,
@@ -20,11 +21,8 @@ from ocppd.storage.records import (
     StatusRecord,
 )
 from ocppd.storage.schema import IS_OPEN, chargers, connectors, messages, nodes, statuses, transactions
-from ocppd.storage.unit import Parameters, Statement, Unit, values_of
+from ocppd.storage.unit import Parameters, Statement, Unit, portions, values_of
 from ocppd.v16.types import RegistrationStatus
-
-#: Names in one query: SQLite looks each parameter's name up among all that came before it.
-NAMES_LIMIT = 500
 
 _CONNECTED = Statement.upsert(
     chargers,
@@ -112,6 +110,7 @@ def connected(
             "last_seen_ms": now_ms,
         },
     )
+    events.happened(unit, EventKind.CHARGER_CONNECTED, name, now_ms, node=node, remoteIp=remote_ip)
     queued, dropped = calls.taken_over(unit, name, now_ms, decrypt)
     return ConnectedCharger(generation, _registration(registration), tuple(queued), tuple(dropped))
 
@@ -119,7 +118,10 @@ def connected(
 def disconnected(unit: Unit, name: str, generation: int, last_seen_ms: int) -> list[DroppedCall]:
     """See `ChargerRecords.charger_disconnected`."""
     current = unit.run(_DISCONNECTED, {"the_name": name, "the_generation": generation, "seen_ms": last_seen_ms})
-    return calls.dropped(unit, name) if current else []
+    if not current:
+        return []
+    events.happened(unit, EventKind.CHARGER_DISCONNECTED, name, last_seen_ms)
+    return calls.dropped(unit, name)
 
 
 def booted(unit: Unit, message: Inbound, boot: Boot) -> int:
@@ -173,7 +175,7 @@ def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
 def read_chargers(unit: Unit, names: Sequence[str]) -> dict[str, ChargerRecord]:
     """See `ChargerRecords.read_chargers`."""
     found: dict[str, ChargerRecord] = {}
-    for some in _portions(names):
+    for some in portions(names):
         query = (
             select(*(column for column in chargers.c if column.name != "node"), nodes.c.node)
             .select_from(chargers.outerjoin(nodes, nodes.c.node == chargers.c.node))
@@ -182,11 +184,6 @@ def read_chargers(unit: Unit, names: Sequence[str]) -> dict[str, ChargerRecord]:
         rows = unit.connection.execute(query).mappings()
         found |= {row["name"]: _charger(row) for row in rows}
     return found
-
-
-def _portions(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for begin in range(0, len(names), NAMES_LIMIT):
-        yield names[begin : begin + NAMES_LIMIT]
 
 
 def _charger(row: Any) -> ChargerRecord:
@@ -208,7 +205,7 @@ def _registration(text: str | None) -> RegistrationStatus | None:
 def read_connectors(unit: Unit, names: Sequence[str]) -> dict[str, tuple[ConnectorRecord, ...]]:
     """See `ChargerRecords.read_connectors`."""
     found: dict[str, list[ConnectorRecord]] = {}
-    for some in _portions(names):
+    for some in portions(names):
         for row in unit.connection.execute(_connectors_of(some)).mappings():
             found.setdefault(row["charger"], []).append(ConnectorRecord(**row))
     return {charger: tuple(records) for charger, records in found.items()}

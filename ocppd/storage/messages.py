@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
 
+from ocppd.storage import events
 from ocppd.storage.records import Direction, Inbound, MessageFilter, MessageRecord, MessageState
 from ocppd.storage.schema import IS_FROM_CHARGER, IS_OUR_CALL, messages
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
@@ -100,6 +101,7 @@ def answer_amended(unit: Unit, sequence: int, answer: str, failed: bool) -> None
     """See `MessageRecords.answer_amended`."""
     state = MessageState.ERROR if failed else MessageState.COMPLETED
     unit.send(_ANSWERED, {"the_sequence": sequence, "new_answer": answer, "new_state": state.value})
+    events.answer_amended(unit, sequence)
 
 
 def read_message(unit: Unit, message_id: str) -> MessageRecord | None:

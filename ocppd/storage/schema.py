@@ -199,6 +199,21 @@ messages = Table(
     sqlite_autoincrement=True,
 )
 
+#: What is in no message, and what became of one later. The numbers are those of the journal.
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", SEQUENCE, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("charger", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    # The journal entry that it is about.
+    Column("message", SEQUENCE),
+    # A JSON object of texts.
+    Column("members", Text),
+    Index("events_of_charger", "charger", "sequence"),
+)
+
 #: One row that is written to find out whether a write could be committed now.
 probe = Table(
     "probe",

@@ -13,10 +13,11 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from ocppd.errors import StorageUnavailable
-from ocppd.storage import calls, chargers, messages, meter_values, nodes, probe, transactions
+from ocppd.storage import calls, chargers, event_lists, messages, meter_values, nodes, probe, transactions
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
+from ocppd.storage.feed import Event, EventFilter, Tail
 from ocppd.storage.readers import Readers, Runs
 from ocppd.storage.records import (
     Acceptance,
@@ -228,7 +229,7 @@ class SqlStorage:
         return self._write(calls.call_withdrawn, end)
 
     def call_cancelled(self, message_id: str, now_ms: int) -> Deferred[MessageRecord | None]:
-        return self._write(calls.call_cancelled, message_id)
+        return self._write(calls.call_cancelled, message_id, now_ms)
 
     def calls_expired(self, now_ms: int) -> Deferred[list[MessageRecord]]:
         return self._write(calls.calls_expired, now_ms)
@@ -238,6 +239,17 @@ class SqlStorage:
 
     def list_messages(self, which: MessageFilter, after: int | None, limit: int) -> Deferred[list[MessageRecord]]:
         return self._read(messages.list_messages, which, after, limit)
+
+    # EventRecords
+
+    def newest_event(self) -> Deferred[int]:
+        return self._read(event_lists.newest_event)
+
+    def events_after(self, after: int, missing: Sequence[int], limit: int) -> Deferred[Tail]:
+        return self._read(event_lists.events_after, after, tuple(missing), limit)
+
+    def list_events(self, which: EventFilter, after: int | None, limit: int) -> Deferred[list[Event]]:
+        return self._read(event_lists.list_events, which, after, limit)
 
     # NodeRecords
 

@@ -15,6 +15,7 @@ from support import figures, postgresql
 from support.cluster import Cluster, Fleet, Operators
 from support.programs import eventually
 from support.redis import RedisServer
+from support.streams import Viewer
 from support.verdict import Verdict
 
 #: CI runs these at full length; elsewhere they are shorter, and otherwise the same.
@@ -55,12 +56,16 @@ def test_commands_through_any_node(tmp_path: Path, pytestconfig: pytest.Config, 
 
 
 def test_nodes_that_die(tmp_path: Path, pytestconfig: pytest.Config, database: str, broker: RedisServer) -> None:
-    """A node is killed every five seconds: no answered message is lost, no start doubled, no command run twice or left over."""
+    """A node is killed every five seconds: no answered message is lost, no start doubled, no command run twice or left over.
+
+    Somebody who follows the events, and comes again every few seconds on another node, misses none.
+    """
     server = postgresql.server(pytestconfig)
     with Cluster(tmp_path, server.url(database), broker.url(), names(COUNT)) as cluster:
         with Fleet(tmp_path, "F", COUNT, COUNT / 100, cluster.urls) as fleet:
             fleet.wait_until_connected()
             operators = Operators(cluster, names(COUNT))
+            viewer = Viewer(lambda: [node.port for node in cluster.nodes])
             kills = 0
             end = time.monotonic() + KILLING_S
             while time.monotonic() < end:
@@ -76,6 +81,11 @@ def test_nodes_that_die(tmp_path: Path, pytestconfig: pytest.Config, database: s
                 pending = "SELECT count(*) FROM messages WHERE state IN ('queued', 'sent')"
                 eventually(lambda: records.execute(pending).fetchone() == (0,), "the end of every command")
             events = fleet.finish()
+            with server.admin(database) as records:
+                numbers = "SELECT sequence FROM messages UNION ALL SELECT sequence FROM events"
+                happened = {row[0] for row in records.execute(numbers)}
+            missing = viewer.wait_for(happened)
+            assert missing == set(), f"{len(missing)} of {len(happened)} events are in no stream"
         with server.admin(database) as records:
             verdict = Verdict(records, events)
             answered = verdict.check_transactions()
@@ -84,6 +94,9 @@ def test_nodes_that_die(tmp_path: Path, pytestconfig: pytest.Config, database: s
         figures.tell(f"{kills} nodes killed in {KILLING_S:g} s, {COUNT} chargers, {answered} answered messages of transactions")
         figures.tell(f"  chargers back after {figures.spread(back, 's', 1)}; errors answered {dict(verdict.errors())}")
         figures.tell(f"  commands by HTTP {dict(replies)}, no reply {operators.refused}; ended {dict(ends)}")
+        figures.tell(
+            f"  {len(happened)} events, all in a stream over {viewer.connections} connections, {viewer.repeated} more than once"
+        )
         assert len(back) >= kills, "no charger lost its connection: nothing was tested"
 
 

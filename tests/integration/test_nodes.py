@@ -17,6 +17,7 @@ from ocppd.storage.sql_storage import SqlStorage
 from support import postgresql
 from support.peer import within
 from support.rest import BOOT, ScriptedLink, Served, silent
+from support.streams import open_stream
 
 ensure = pytest_twisted.ensureDeferred
 SETTING = {"key": "HeartbeatInterval", "value": "7"}
@@ -376,3 +377,22 @@ async def test_nobody_is_declared_dead_by_the_silent(pair: Pair) -> None:
     """A node that was silent itself, as all are while the database is away, declares nobody dead on its return."""
     for node in (pair.a, pair.b, pair.a):
         assert (await node.storage.node_alive(0)).others == 1
+
+
+@ensure
+async def test_events_of_all_nodes(pair: Pair) -> None:
+    """What happens on one node is in the streams of every node; the id of an event is good on any of them."""
+    streams = [await open_stream(node.port, "?lastEventId=0") for node in (pair.a, pair.b)]
+    link = await pair.b.connect("CP1")
+    await pair.a.command("Reset", {"type": "Soft"}, "?wait=20")
+    kinds = ["chargerConnected", "messageReceived", "commandAccepted", "commandEnded"]
+    for stream in streams:
+        told = await stream.take(4)
+        assert [each.kind for each in told] == kinds
+        assert told[0].data["node"] == "b"
+        stream.close()
+    again = await open_stream(pair.a.port, Last_Event_ID=str(told[1].resume))
+    assert [each.kind for each in await again.take(2)] == kinds[2:]
+    pair.b.disconnect(link)
+    assert (await again.next()).kind == "chargerDisconnected"
+    again.close()

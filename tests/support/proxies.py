@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -46,7 +47,7 @@ def uncommented(pattern: str) -> Change:
     return lambda text: replaced(text, {rf"^( *)# ((?:{pattern}).*)$": r"\1\2"})
 
 
-class Proxy(Program):
+class Proxy(Program, ABC):
     """A proxy in front of nodes on these ports, listening when the constructor returns.
 
     `change` is made to the example before its ports and paths are.
@@ -83,13 +84,13 @@ class Proxy(Program):
         self.wait()
         super().__exit__(kind, error, trace)
 
+    @abstractmethod
     def changes(self, directory: Path) -> dict[str, str]:
         """What of the example is not for this machine, by regular expressions."""
-        raise NotImplementedError
 
+    @abstractmethod
     def command(self, *, check: bool = False) -> list[str]:
         """What runs it in the foreground, or checks its configuration."""
-        raise NotImplementedError
 
     def check(self) -> None:
         """AssertionError where the program does not like its configuration, be it by a warning."""

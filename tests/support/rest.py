@@ -123,7 +123,7 @@ class Answered:
 
 
 class Served:
-    """A central system behind its HTTP API. `stop` it."""
+    """A central system behind its HTTP API. `stop` it. `clock` is that of the doors alone."""
 
     def __init__(
         self,
@@ -132,6 +132,7 @@ class Served:
         access: AccessRules | None = None,
         storage: SqlStorage | None = None,
         bus: LocalBus | None = None,
+        clock: Any = reactor,
         **charger: Any,
     ) -> None:
         settings = {name: ChargerSettings(name=name, **{"heartbeat_interval_s": 10, **charger}) for name in names}
@@ -147,8 +148,9 @@ class Served:
             cluster=self.system.cluster,
             commands=self.system.commands,
             queries=self.system.queries,
+            feed=self.system.feed,
             storage=self.storage,
-            clock=reactor,
+            clock=clock,
             access=access or AccessRules(),
             charger_paths=("/ocppj/1.6",),
             version="0",
@@ -162,6 +164,7 @@ class Served:
 
     async def stop(self) -> None:
         """Stop listening, end the connections, close the records."""
+        self.system.feed.stop()
         await self._listening.stopListening()
         for link in self._links:
             self.disconnect(link)

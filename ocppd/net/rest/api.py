@@ -11,9 +11,11 @@ from twisted.internet.defer import Deferred
 from ocppd.central.chargers import Chargers
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
+from ocppd.central.feed import Feed
 from ocppd.central.queries import Queries
 from ocppd.clock import Clock
 from ocppd.net.rest.access import AccessRules
+from ocppd.storage.feed import Event, EventFilter
 from ocppd.storage.records import (
     MessageFilter,
     MessageRecord,
@@ -43,6 +45,9 @@ class Lists(Protocol):
     def list_messages(self, which: MessageFilter, after: int | None, limit: int) -> Deferred[list[MessageRecord]]:
         """Newest first, below the sequence `after`."""
 
+    def list_events(self, which: EventFilter, after: int | None, limit: int) -> Deferred[list[Event]]:
+        """Newest first, below the number `after`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
@@ -55,6 +60,7 @@ class Api:
     cluster: Cluster
     commands: Commands
     queries: Queries
+    feed: Feed
     storage: Lists
     clock: Clock
     access: AccessRules

@@ -33,6 +33,11 @@ class Incoming:
         """The body. Raises NotJson, and InvalidPayload in the name of `action` for what is no object."""
         return json_object(action, body_of(self.request))
 
+    def header(self, name: str) -> str | None:
+        """The last header of that name."""
+        value: str | None = self.request.requestHeaders.getRawHeaders(name, [None])[-1]
+        return value
+
     def has_header(self, name: str) -> bool:
         """Whether the request has a header of that name."""
         return bool(self.request.requestHeaders.hasHeader(name))

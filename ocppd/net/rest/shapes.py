@@ -13,7 +13,8 @@ import msgspec
 
 from ocppd.central.chargers import UnknownIdentity
 from ocppd.central.meter_values import Sample
-from ocppd.central.queries import ChargerView
+from ocppd.central.queries import ChargerView, node_name
+from ocppd.storage.feed import Event
 from ocppd.storage.records import (
     UNREADABLE_MS,
     Boot,
@@ -167,6 +168,24 @@ def message(record: MessageRecord) -> Shape:
             "expiresAt": _optional_instant(record.expires_ms) if record.state in UNSENT else None,
             "request": payload(record.frame, CALL_PAYLOAD),
             **_answer(record.answer),
+        }
+    )
+
+
+def event(record: Event) -> Shape:
+    """Something that happened; the message is shown as it is now."""
+    members = dict(record.members or {})
+    if "node" in members:
+        members["node"] = node_name(members["node"])
+    return _told(
+        {
+            "id": record.sequence,
+            "type": record.kind,
+            "charger": record.charger,
+            "at": instant(record.at_ms),
+            **members,
+            "message": None if record.message is None else message(record.message),
+            "truncated": record.cut or None,
         }
     )
 

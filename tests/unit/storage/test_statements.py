@@ -10,15 +10,15 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.storage import calls, chargers, messages, meter_values, nodes, probe, sqlite, transactions
+from ocppd.storage import calls, chargers, events, messages, meter_values, nodes, probe, sqlite, transactions
 from ocppd.storage.schema import metadata
 from ocppd.storage.unit import Statement
 
-MODULES: tuple[ModuleType, ...] = (calls, chargers, messages, meter_values, nodes, probe, transactions)
-#: A table with a row per node, and no more.
-SMALL = {"SCAN nodes"}
+MODULES: tuple[ModuleType, ...] = (calls, chargers, events, messages, meter_values, nodes, probe, transactions)
+#: A row per node, and a row per table that numbers its rows; no more.
+SMALL = {"SCAN nodes", "SCAN sqlite_sequence"}
 #: What is done once in the life of a node may take longer.
-ONCE = {(calls, "_ORPHANED"), (nodes, "_LET_GO")}
+ONCE = {(calls, "_ORPHANED"), (nodes, "_LET_GO"), (nodes, "_HELD")}
 
 
 class Statements(SynchronousTestCase):

@@ -1,0 +1,159 @@
+"""An answer that goes on: Server-Sent Events (https://html.spec.whatwg.org/#server-sent-events).
+
+A client that reads slowly is not read for; what it has missed comes from the records when it reads again. One that does
+not read at all is cut off, and comes back with the number of the last event that it had.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from ocppd.central.feed import Follower, News
+from ocppd.clock import Clock, DelayedCall
+from ocppd.errors import StorageUnavailable
+from ocppd.net.rest import shapes
+from ocppd.storage.feed import Event, EventFilter
+
+log = Logger()
+
+MEDIA_TYPE: Final = "text/event-stream; charset=utf-8"
+#: How long a client waits before it comes again, in milliseconds.
+RETRY: Final = b"retry: 2000\n\n"
+#: Proxies give up on a connection that is silent for a minute.
+KEEP_ALIVE_S: Final = 15.0
+#: A client that has not read for so long is gone.
+STALL_S: Final = 60.0
+#: How soon the records are asked again when they were away.
+AGAIN_S: Final = 1.0
+#: Events in one write.
+PORTION: Final = 200
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+@lru_cache(maxsize=1024)
+def encoded(news: News) -> bytes:
+    """An event on the wire: the same for all who follow. JSON has line breaks between its tokens only."""
+    data = _encode(shapes.event(news.event)).replace(b"\r", b" ").replace(b"\n", b" ")
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (news.resume, news.event.kind.encode(), data)
+
+
+def passes(event: Event, which: EventFilter) -> bool:
+    """Whether an event is one of those that a stream is asked for."""
+    return (
+        which.charger in (None, event.charger)
+        and which.kind in (None, event.kind)
+        and (which.action is None or (event.message is not None and event.message.action == which.action))
+    )
+
+
+class EventStream(Resource):
+    """The body of one answer."""
+
+    isLeaf = True
+
+    def __init__(self, follower: Follower, which: EventFilter, clock: Clock) -> None:
+        super().__init__()
+        self._follower = follower
+        self._which = which
+        #: Twisted's helpers want all of IReactorTime, and need the part that is there.
+        self._clock: Any = clock
+
+    def render(self, request: Any) -> int:
+        """Begin; the answer ends with its client or with the daemon."""
+        valve = Valve(request, self._clock)
+        request.registerProducer(valve, True)
+        request.write(RETRY)
+        running = Deferred.fromCoroutine(self._run(request, valve))
+        request.notifyFinish().addErrback(lambda _: running.cancel())
+        running.addErrback(lambda failure: failure.trap(CancelledError)).addErrback(_log_bug)
+        return NOT_DONE_YET
+
+    async def _run(self, request: Any, valve: Valve) -> None:
+        beat = LoopingCall(self._keep_alive, request, valve)
+        beat.clock = self._clock
+        beat.start(KEEP_ALIVE_S, now=False)
+        try:
+            while news := await self._next():
+                portion = b"".join(encoded(each) for each in news if passes(each.event, self._which))
+                if portion:
+                    request.write(portion)
+                    await valve.opened()
+            request.unregisterProducer()
+            request.finish()
+        finally:
+            beat.stop()
+            valve.close()
+            self._follower.close()
+
+    async def _next(self) -> list[News]:
+        while True:
+            try:
+                return await self._follower.next(PORTION)
+            except StorageUnavailable:
+                await deferLater(self._clock, AGAIN_S)
+
+    def _keep_alive(self, request: Any, valve: Valve) -> None:
+        """Say how far the client is, also by events that it did not ask for; an event without data is none."""
+        if valve.open:
+            resume = self._follower.resume
+            request.write(b":\n\n" if resume is None else b"id: %d\n\n" % resume)
+
+
+class Valve:
+    """The push producer of a stream: shut while its client does not read (IPushProducer)."""
+
+    def __init__(self, request: Any, clock: Clock) -> None:
+        self._request = request
+        self._clock = clock
+        self._opened: Deferred[None] | None = None
+        self._stalled: DelayedCall | None = None
+        self.open = True
+
+    def opened(self) -> Deferred[None]:
+        """Fires once the client reads; for one caller. Cancelling it stops the waiting."""
+        if self.open:
+            return succeed(None)
+        self._opened = Deferred()
+        return self._opened
+
+    def close(self) -> None:
+        """The stream is over."""
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def pauseProducing(self) -> None:
+        """The network takes no more for now."""
+        self.open = False
+        if self._stalled is None:
+            self._stalled = self._clock.callLater(STALL_S, self._cut_off)
+
+    def resumeProducing(self) -> None:
+        """It takes more."""
+        self.close()
+        self.open = True
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.callback(None)
+
+    def stopProducing(self) -> None:
+        """The connection is lost; the request tells so, too."""
+        self.close()
+
+    def _cut_off(self) -> None:
+        self._stalled = None
+        self._request.channel.forceAbortClient()
+
+
+def _log_bug(failure: Failure) -> None:
+    log.failure("a stream of events broke", failure)

@@ -1,0 +1,121 @@
+"""What happened, read in the order of its numbers: the rows of the journal and those of the table of events, as one list.
+
+Functions over a running transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Table, case, func, null, select
+
+from ocppd.storage.feed import FRAME_LIMIT, Event, EventFilter, EventKind, Tail
+from ocppd.storage.messages import RECORD, record_of
+from ocppd.storage.records import Direction
+from ocppd.storage.schema import events, messages
+from ocppd.storage.spellings import FollowingTransaction, OldestRunning
+from ocppd.storage.unit import Unit, portions
+
+#: Above every number.
+NO_SEQUENCE: Final = 2**63 - 1
+#: What the journal's own rows are as events.
+KINDS: Final = {Direction.FROM_CHARGER: EventKind.MESSAGE_RECEIVED, Direction.TO_CHARGER: EventKind.COMMAND_ACCEPTED}
+DIRECTIONS: Final = {kind: direction for direction, kind in KINDS.items()}
+
+_decode = msgspec.json.Decoder(dict[str, str]).decode
+
+_FITS: Final = func.length(messages.c.frame) + func.coalesce(func.length(messages.c.answer), 0) <= FRAME_LIMIT
+
+
+def _cut(column: Any) -> Any:
+    """A column as `record_of` takes it, without a frame that is too large."""
+    if column.name not in ("frame", "answer"):
+        return column
+    return case((_FITS, column), else_="" if column.name == "frame" else null())
+
+
+_MESSAGE: Final = tuple(map(_cut, RECORD))
+_JOURNAL: Final = select(_FITS, *_MESSAGE)
+_OTHERS: Final = select(
+    events.c.sequence, events.c.kind, events.c.charger, events.c.at_ms, events.c.members, _FITS, *_MESSAGE
+).select_from(events.outerjoin(messages, messages.c.sequence == events.c.message))
+
+#: Which numbers of a table are wanted.
+Bound = Callable[[ColumnElement[int]], ColumnElement[bool]]
+
+
+def _among(numbers: Sequence[int]) -> Bound:
+    return lambda sequence: sequence.in_(numbers)
+
+
+def newest_event(unit: Unit) -> int:
+    """See `EventRecords.newest_event`."""
+    newest = [unit.connection.execute(select(func.max(table.c.sequence))).scalar() for table in (messages, events)]
+    return max(number or 0 for number in newest)
+
+
+def events_after(unit: Unit, after: int, missing: Sequence[int], limit: int) -> Tail:
+    """See `EventRecords.events_after`."""
+    found = _read(unit, EventFilter(), lambda sequence: sequence > after, limit)
+    for some in portions(missing):
+        found += _read(unit, EventFilter(), _among(some), len(some))
+    oldest, following = unit.connection.execute(select(OldestRunning(), FollowingTransaction())).one()
+    return Tail(tuple(sorted(found, key=lambda event: event.sequence)), oldest, following)
+
+
+def list_events(unit: Unit, which: EventFilter, after: int | None, limit: int) -> list[Event]:
+    """See `EventRecords.list_events`."""
+    return _read(unit, which, lambda sequence: sequence < (NO_SEQUENCE if after is None else after), limit, newest_first=True)
+
+
+def _read(unit: Unit, which: EventFilter, bound: Bound, limit: int, *, newest_first: bool = False) -> list[Event]:
+    """The first events of the union of both tables."""
+    found: list[Event] = []
+    for table, query, event_of in ((messages, _JOURNAL, _event_of_message), (events, _OTHERS, _event)):
+        conditions = _conditions(which, table)
+        if conditions is not None:
+            order = table.c.sequence.desc() if newest_first else table.c.sequence
+            rows = unit.connection.execute(query.where(bound(table.c.sequence), *conditions).order_by(order).limit(limit))
+            found += map(event_of, rows)
+    found.sort(key=lambda event: event.sequence, reverse=newest_first)
+    return found[:limit]
+
+
+def _conditions(which: EventFilter, table: Table) -> list[ColumnElement[bool]] | None:
+    """What a row of this table must be; None where it cannot be one of those."""
+    conditions: list[ColumnElement[bool]] = []
+    at_ms = table.c.created_ms if table is messages else table.c.at_ms
+    if which.charger is not None:
+        conditions.append(table.c.charger == which.charger)
+    if which.action is not None:
+        conditions.append(messages.c.action == which.action)
+    if which.since_ms is not None:
+        conditions.append(at_ms >= which.since_ms)
+    if which.until_ms is not None:
+        conditions.append(at_ms < which.until_ms)
+    if which.kind is not None:
+        of_message = DIRECTIONS.get(which.kind)
+        if (of_message is None) is (table is messages):
+            return None
+        conditions.append(table.c.kind == which.kind.value if of_message is None else table.c.direction == of_message.value)
+    return conditions
+
+
+def _event_of_message(row: Any) -> Event:
+    message = record_of(row[1:])
+    return Event(message.sequence, KINDS[message.direction], message.charger, message.created_ms, message, cut=not row[0])
+
+
+def _event(row: Any) -> Event:
+    sequence, kind, charger, at_ms, members, fits = row[:6]
+    return Event(
+        sequence,
+        EventKind(kind),
+        charger,
+        at_ms,
+        message=None if fits is None else record_of(row[6:]),
+        cut=fits is not None and not fits,
+        members=None if members is None else _decode(members),
+    )

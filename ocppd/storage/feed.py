@@ -1,0 +1,67 @@
+"""What happened, as values that cross the storage seam. Knows no SQL and no I/O.
+
+One sequence numbers what happened in the whole installation: the messages of the journal and what is in no message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ocppd.storage.records import MessageRecord
+
+#: Characters of a frame that an event carries; a larger one is in the journal alone.
+FRAME_LIMIT = 64 * 1024
+
+
+class EventKind(StrEnum):
+    """What can happen (docs/http-api.md)."""
+
+    CHARGER_CONNECTED = "chargerConnected"
+    CHARGER_DISCONNECTED = "chargerDisconnected"
+    MESSAGE_RECEIVED = "messageReceived"
+    ANSWER_AMENDED = "answerAmended"
+    COMMAND_ACCEPTED = "commandAccepted"
+    COMMAND_ENDED = "commandEnded"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, once.
+
+    `message` is what the journal says of the message now; `cut`: without its frames, which are too large. `members` are
+    what there is to tell besides.
+    """
+
+    sequence: int
+    kind: EventKind
+    charger: str
+    at_ms: int
+    message: MessageRecord | None = None
+    cut: bool = False
+    members: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events; None is any. `action` is that of a message, so that events without one are left out."""
+
+    charger: str | None = None
+    kind: EventKind | None = None
+    action: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Events as one state of the database has them, in the order of their numbers, and what was running then.
+
+    Numbers are given before commits, so that an event may appear whose number is below others that were seen before. Every
+    transaction below `oldest` had ended, and none had begun from `following` on. Both are 0 where numbers appear in order.
+    """
+
+    events: tuple[Event, ...]
+    oldest: int
+    following: int

@@ -1,0 +1,67 @@
+"""What databases spell differently, as SQLAlchemy constructs. Knows no use case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class NowMs(FunctionElement[int]):
+    """The instant by the database's clock, not that of the transaction's begin."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(NowMs, "sqlite")
+def _now_sqlite(element: NowMs, compiler: Any, **options: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+@compiles(NowMs, "postgresql")
+def _now_postgresql(element: NowMs, compiler: Any, **options: Any) -> str:
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+class NextSequence(FunctionElement[int]):
+    """The number that the next row of the journal would have had. SQLite: for one row, and a trigger takes it as used."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(NextSequence, "sqlite")
+def _next_sqlite(element: NextSequence, compiler: Any, **options: Any) -> str:
+    return "(SELECT seq + 1 FROM sqlite_sequence WHERE name = 'messages')"
+
+
+@compiles(NextSequence, "postgresql")
+def _next_postgresql(element: NextSequence, compiler: Any, **options: Any) -> str:
+    return "nextval('messages_sequence_seq')"
+
+
+class OldestRunning(FunctionElement[int]):
+    """The lowest transaction that has not ended as this snapshot sees it; 0 where numbers appear in order."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+class FollowingTransaction(OldestRunning):
+    """The first transaction that had not begun by then; 0 where numbers appear in order."""
+
+    inherit_cache = True
+
+
+@compiles(OldestRunning, "sqlite")
+def _running_sqlite(element: OldestRunning, compiler: Any, **options: Any) -> str:
+    return "0"
+
+
+@compiles(OldestRunning, "postgresql")
+def _running_postgresql(element: OldestRunning, compiler: Any, **options: Any) -> str:
+    edge = "xmax" if isinstance(element, FollowingTransaction) else "xmin"
+    return f"txid_snapshot_{edge}(txid_current_snapshot())"
