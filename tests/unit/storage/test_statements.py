@@ -15,8 +15,8 @@ from ocppd.storage.schema import metadata
 from ocppd.storage.unit import Statement
 
 MODULES: tuple[ModuleType, ...] = (calls, chargers, events, messages, meter_values, nodes, probe, transactions)
-#: A row per node, and a row per table that numbers its rows; no more.
-SMALL = {"SCAN nodes", "SCAN sqlite_sequence"}
+#: A row per node, and a row per table that numbers its rows; no table at all.
+SMALL = {"SCAN nodes", "SCAN sqlite_sequence", "SCAN CONSTANT ROW"}
 #: What is done once in the life of a node may take longer.
 ONCE = {(calls, "_ORPHANED"), (nodes, "_LET_GO"), (nodes, "_HELD")}
 
