@@ -11,24 +11,28 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ocppd.central.gaps import Gaps
+from ocppd.central.gaps import MISSING_LIMIT, Gaps
 from ocppd.clock import Clock
 from ocppd.errors import StorageUnavailable, TooManyFollowers
 from ocppd.storage.api import Storage
-from ocppd.storage.feed import Event, Tail
+from ocppd.storage.feed import Event, EventFilter, Tail
 
 log = Logger()
 
 #: How often the records are asked for what is new.
 LOOK_S: Final = 0.25
-#: Events in one answer of the records.
+#: How soon after a bug.
+BUG_S: Final = 5.0
+#: Events in one answer of the records, and for one follower.
 PAGE: Final = 500
+PORTION: Final = 50
 #: What is kept for those who are a little behind: events, and the characters of their frames.
 KEPT: Final = 5_000
 KEPT_CHARACTERS: Final = 16 * 1024 * 1024
@@ -36,12 +40,14 @@ KEPT_CHARACTERS: Final = 16 * 1024 * 1024
 FOLLOWERS_LIMIT: Final = 100
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class News:
     """An event, and the number to come back with if it is the last that was received."""
 
     event: Event
     resume: int
+    #: The event as it is sent, for whoever sends it next.
+    text: bytes | None = None
 
 
 class Feed:
@@ -50,26 +56,26 @@ class Feed:
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
-        #: Ends the pause between two looks; None while nobody reads, or somebody is reading.
-        self._pause: Pause | None = None
-        #: Whoever reads for the followers; None while there are none.
-        self._reading: object | None = None
-        self._gaps: Gaps | None = None
         self._followers: set[Follower] = set()
         self._waiting: list[Deferred[None]] = []
         self._stopped = False
+        #: Whoever reads for the followers; None while there are none.
+        self._reading: object | None = None
+        #: The pause between two looks; None where there is none now.
+        self._pause: Pause | None = None
+        self._gaps: Gaps | None = None
         #: What was read last, and how many were dropped from its beginning.
         self._kept: deque[News] = deque()
         self._characters = 0
         self.dropped = 0
 
-    def follow(self, after: int | None) -> Follower:
+    def follow(self, after: int | None, which: EventFilter) -> Follower:
         """Follow what happens: from now on, or after the event of this number. Raises TooManyFollowers."""
         if len(self._followers) >= FOLLOWERS_LIMIT:
             raise TooManyFollowers(FOLLOWERS_LIMIT)
-        follower = Follower(self, self._storage, after)
+        follower = Follower(self, self._storage, after, which)
         self._followers.add(follower)
-        if len(self._followers) == 1 and not self._stopped:
+        if self._reading is None and not self._stopped:
             self._reading = object()
             Deferred.fromCoroutine(self._read_on(self._reading)).addErrback(_log_bug)
         return follower
@@ -133,6 +139,7 @@ class Feed:
     async def _read_on(self, reading: object) -> None:
         """Read what is new as long as this is who reads. Where the records are away, the next look is soon."""
         while self._reading is reading:
+            pause_s = LOOK_S
             try:
                 while self._reading is reading and await self._read(reading):
                     pass
@@ -140,8 +147,9 @@ class Feed:
                 pass
             except Exception:
                 log.failure("what happened could not be read")
+                pause_s = BUG_S
             if self._reading is reading:
-                self._pause = Pause(self._clock, LOOK_S)
+                self._pause = Pause(self._clock, pause_s)
                 await self._pause.over
                 self._pause = None
 
@@ -149,26 +157,28 @@ class Feed:
         """Read a page; whether there may be more at once."""
         gaps = self._gaps
         if gaps is None:
-            newest = await self._storage.newest_event()
+            newest = await self._storage.newest_event(MISSING_LIMIT)
             if self._reading is reading:
-                self._gaps = Gaps(newest, self._clock.seconds())
+                self._gaps = Gaps(newest.number, newest.appeared, monotonic())
                 self._wake()
             return True
-        tail = await self._storage.events_after(gaps.top, gaps.missing(), PAGE)
+        top = gaps.top
+        ask_following = gaps.wants_following(monotonic())
+        tail = await self._storage.events_after(top, gaps.missing(), PAGE, ask_following=ask_following)
         if self._reading is not reading:
             return False
-        settled, top = gaps.settled, gaps.top
         self._note(gaps, tail)
-        if tail.events or gaps.settled is not settled:
+        if tail.events:
             self._wake()
         return sum(event.sequence > top for event in tail.events) >= PAGE
 
     def _note(self, gaps: Gaps, tail: Tail) -> None:
-        lost = gaps.appeared((event.sequence for event in tail.events), tail.oldest, tail.following, self._clock.seconds())
+        numbers = [event.sequence for event in tail.events]
+        lost = gaps.appeared(numbers, tail.oldest, tail.following, monotonic())
         if lost:
-            log.warn("{count} events may be missing in streams: too many transactions of other nodes run", count=lost)
+            log.warn("{count} numbers of events were skipped; a stream may lack some events", count=lost)
         # Whoever has had an event comes back for the next of this page, and for what is missing.
-        behind = [event.sequence - 1 for event in tail.events[1:]]
+        behind = [number - 1 for number in numbers[1:]]
         for event, resume in zip(tail.events, [*behind, gaps.complete], strict=False):
             self._kept.append(News(event, min(resume, gaps.complete)))
             self._characters += _size(event)
@@ -194,16 +204,19 @@ class Pause:
 class Follower:
     """Somebody who follows. Close it."""
 
-    def __init__(self, feed: Feed, storage: Storage, after: int | None) -> None:
+    def __init__(self, feed: Feed, storage: Storage, after: int | None, which: EventFilter) -> None:
         self._feed = feed
         self._storage = storage
+        self._which = which
         #: The number that everything is to come after which has not been given; None: what is new.
         self._after = after
         #: The place in what is kept; None while the records are read for this follower.
         self._place: int | None = None
-        #: While they are: what has been read, what is to be read, and the place to go on at then.
+        #: While they are: what has been read and what is to be read; below which number nothing was missing when that was
+        #: decided; and the place to go on at then.
         self._read_to = 0
         self._until: int | None = None
+        self._floor = 0
         self._then = 0
 
     def close(self) -> None:
@@ -219,11 +232,11 @@ class Follower:
 
     @property
     def resume(self) -> int | None:
-        """The number to come back with; None while there is none yet."""
+        """The number to come back with after all that was given; None while there is none yet."""
         return self._after
 
-    async def next(self, limit: int) -> list[News]:
-        """What has happened, at least one event and at most `limit`; none where the feed ends.
+    async def next(self) -> list[News]:
+        """What has happened, at least one event and at most `PORTION`; none where the feed ends.
 
         To be cancelled by whoever stops waiting. Fails with StorageUnavailable, and may be called again then.
         """
@@ -231,34 +244,43 @@ class Follower:
             gaps = self._feed.gaps
             if gaps is None or self._after is None:
                 await self.begin()
-            elif self._place is not None and self._place >= self._feed.dropped:
-                if news := self._feed.kept(self._place, limit):
-                    self._place += len(news)
-                    self._after = news[-1].resume
+            elif self._place is None or self._place < self._feed.dropped:
+                if news := await self._catch_up(gaps, self._after):
                     return news
+            elif found := self._feed.kept(self._place, PORTION):
+                self._place += len(found)
+                self._after = found[-1].resume
+                if news := [each for each in found if passes(each.event, self._which)]:
+                    return news
+            else:
                 await self._feed.changed()
-            elif news := await self._catch_up(gaps, self._after, limit):
-                return news
         return []
 
-    async def _catch_up(self, gaps: Gaps, after: int, limit: int) -> list[News]:
-        """A page of the records; none where there is nothing more to catch up with, or it is too early."""
-        if self._until is None or self._then < self._feed.dropped:
-            if not gaps.settled:  # what is still being committed would be left out
-                await self._feed.changed()
-                return []
-            self._place, self._read_to, self._until, self._then = None, after, gaps.top, self._feed.end
+    async def _catch_up(self, gaps: Gaps, after: int) -> list[News]:
+        """A page of the records; none where there is nothing more to catch up with."""
+        if self._until is None:
+            # What appears late from now on is among what is kept from there on.
+            self._place, self._read_to, self._until = None, after, max(after, gaps.top)
+            self._floor, self._then = gaps.complete, self._feed.end
         until = self._until
-        tail = await self._storage.events_after(self._read_to, (), limit)
+        events = await self._storage.events_between(self._which, self._read_to, until, PORTION)
         if self._feed.gaps is not gaps:
             return []
-        events = [event for event in tail.events if event.sequence <= until]
-        if len(events) < limit:
-            self._place, self._until = self._then, None
-        news = [News(event, min(event.sequence, gaps.complete)) for event in events]
-        if news:
-            self._read_to, self._after = events[-1].sequence, news[-1].resume
-        return news
+        if len(events) < PORTION:
+            self._read_to, self._place, self._until = until, self._then, None
+        else:
+            self._read_to = events[-1].sequence
+        self._after = min(self._read_to, max(self._floor, after))
+        return [News(event, min(event.sequence, self._after)) for event in events]
+
+
+def passes(event: Event, which: EventFilter) -> bool:
+    """Whether an event is one of those; of the filter's instants it knows nothing."""
+    return (
+        which.charger in (None, event.charger)
+        and which.kind in (None, event.kind)
+        and (which.action is None or (event.message is not None and event.message.action == which.action))
+    )
 
 
 def _size(event: Event) -> int:

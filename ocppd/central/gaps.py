@@ -2,17 +2,19 @@
 
 Several nodes write: a number is given before its transaction is committed, so that it may appear after higher ones, or
 never, where the transaction was undone. Which of the two cannot be seen, but what runs can: a number is given up when
-every transaction has ended that may have been given it.
+every transaction has ended that may have been given it, or after a minute, within which our own transactions end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-#: A number is given, and its transaction known to the database, within far less than this.
+#: A transaction that was given a number is known to the database within far less than this.
 KNOWN_AFTER_S: Final = 1.0
+#: No transaction of ours takes so long; that of another program on the same server may.
+LONGEST_S: Final = 60.0
 #: Numbers that may be missing; of more the lowest are given up.
 MISSING_LIMIT: Final = 10_000
 
@@ -24,63 +26,60 @@ class Gap:
     since_s: float
     following: int | None = None
 
+    def is_over(self, oldest: int | None, now_s: float) -> bool:
+        """Whether nobody can commit it any more, where `oldest` is the lowest transaction that runs."""
+        if oldest is None or now_s - self.since_s > LONGEST_S:
+            return True
+        return self.following is not None and oldest >= self.following
+
 
 class Gaps:
-    """What is known of the numbers up to `top`. Those up to its first value appeared before, or are of no interest."""
+    """What is known of the numbers up to `top`. Instants are seconds of one monotonic clock."""
 
-    def __init__(self, top: int, now_s: float) -> None:
+    def __init__(self, top: int, appeared: Collection[int] | None, now_s: float) -> None:
+        """`appeared`: of the `MISSING_LIMIT` numbers up to `top`; None where numbers appear in order."""
         self.top = top
-        self._missing: dict[int, Gap] = {}
-        #: Stands for whatever was missing before we looked.
-        self._before: Gap | None = Gap(now_s)
-
-    @property
-    def settled(self) -> bool:
-        """Whether all numbers up to the first `top` have appeared that ever will."""
-        return self._before is None
+        shortly = range(max(1, top - MISSING_LIMIT + 1), top)
+        self._missing = {} if appeared is None else {number: Gap(now_s) for number in shortly if number not in appeared}
 
     @property
     def complete(self) -> int:
-        """All numbers up to this one have appeared that ever will, since we look."""
+        """All numbers up to this one have appeared that ever will."""
         return next(iter(self._missing)) - 1 if self._missing else self.top
 
     def missing(self) -> list[int]:
         """The numbers to ask for."""
         return list(self._missing)
 
-    def appeared(self, numbers: Iterable[int], oldest: int, following: int, now_s: float) -> int:
-        """These numbers have appeared, in ascending order; `oldest` and `following` are those of `Tail`.
+    def wants_following(self, now_s: float) -> bool:
+        """Whether to ask for a transaction that has not begun: some number has been missing for long enough."""
+        return any(gap.following is None and now_s - gap.since_s >= KNOWN_AFTER_S for gap in self._missing.values())
 
-        Gives how many missing ones were given up because there were too many.
+    def appeared(self, numbers: Iterable[int], oldest: int | None, following: int | None, now_s: float) -> int:
+        """These numbers have appeared, in ascending order, of those that were asked for; the rest is as in `Tail`.
+
+        Gives how many were given up because too many are missing.
         """
         self._settle(oldest, following, now_s)
+        surplus = 0
         for number in numbers:
             if number <= self.top:
                 self._missing.pop(number, None)
-            else:
-                if following:
-                    first = max(self.top + 1, number - MISSING_LIMIT)
-                    self._missing |= {missing: Gap(now_s) for missing in range(first, number)}
-                self.top = number
-        surplus = len(self._missing) - MISSING_LIMIT
-        for number in list(self._missing)[: max(0, surplus)]:
+                continue
+            if oldest is not None:
+                first = max(self.top + 1, number - MISSING_LIMIT)
+                surplus += first - self.top - 1
+                self._missing |= {missing: Gap(now_s) for missing in range(first, number)}
+            self.top = number
+        for number in list(self._missing)[: max(0, len(self._missing) - MISSING_LIMIT)]:
             del self._missing[number]
-        return max(0, surplus)
+            surplus += 1
+        return surplus
 
-    def _settle(self, oldest: int, following: int, now_s: float) -> None:
-        """Give up what nobody can commit any more. What appears in the same look is found there all the same."""
-        if self._before is not None and _is_over(self._before, oldest, following, now_s):
-            self._before = None
+    def _settle(self, oldest: int | None, following: int | None, now_s: float) -> None:
+        """Give up what nobody can commit any more; what appeared in the same look was found there all the same."""
         for number, gap in list(self._missing.items()):
-            if _is_over(gap, oldest, following, now_s):
+            if gap.is_over(oldest, now_s):
                 del self._missing[number]
-
-
-def _is_over(gap: Gap, oldest: int, following: int, now_s: float) -> bool:
-    if not following:
-        return True
-    if gap.following is not None:
-        return oldest >= gap.following
-    if now_s - gap.since_s >= KNOWN_AFTER_S:
-        gap.following = following
-    return False
+            elif gap.following is None and following is not None and now_s - gap.since_s >= KNOWN_AFTER_S:
+                gap.following = following

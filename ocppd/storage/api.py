@@ -12,7 +12,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from ocppd.storage.feed import Event, EventFilter, Tail
+from ocppd.storage.feed import Event, EventFilter, Newest, Tail
 from ocppd.storage.records import (
     Acceptance,
     Boot,
@@ -173,11 +173,14 @@ class MessageRecords(Protocol):
 class EventRecords(Protocol):
     """What happened, numbered: the messages of the journal, and what is in no message."""
 
-    def newest_event(self) -> Deferred[int]:
-        """The highest number so far; 0 where nothing has happened."""
+    def newest_event(self, shortly: int) -> Deferred[Newest]:
+        """The highest number so far; 0 where nothing has happened. Where several nodes write, which of so many appeared."""
 
-    def events_after(self, after: int, missing: Sequence[int], limit: int) -> Deferred[Tail]:
+    def events_after(self, after: int, missing: Sequence[int], limit: int, *, ask_following: bool = False) -> Deferred[Tail]:
         """The first `limit` events above the number `after`, and those of `missing` that have appeared; in order."""
+
+    def events_between(self, which: EventFilter, after: int, until: int, limit: int) -> Deferred[list[Event]]:
+        """The first events above `after` and not above `until`, in order."""
 
     def list_events(self, which: EventFilter, after: int | None, limit: int) -> Deferred[list[Event]]:
         """Newest first, below the number `after`."""

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, case, func, null, select
+from sqlalchemy import ColumnElement, Table, and_, case, func, null, select
 
-from ocppd.storage.feed import FRAME_LIMIT, Event, EventFilter, EventKind, Tail
+from ocppd.storage.feed import FRAME_LIMIT, Event, EventFilter, EventKind, Newest, Tail
 from ocppd.storage.messages import RECORD, record_of
 from ocppd.storage.records import Direction
 from ocppd.storage.schema import events, messages
-from ocppd.storage.spellings import FollowingTransaction, OldestRunning
+from ocppd.storage.spellings import OldestRunning, ThisTransaction
 from ocppd.storage.unit import Unit, portions
 
 #: Above every number.
@@ -46,28 +46,38 @@ _OTHERS: Final = select(
 Bound = Callable[[ColumnElement[int]], ColumnElement[bool]]
 
 
-def _among(numbers: Sequence[int]) -> Bound:
-    return lambda sequence: sequence.in_(numbers)
-
-
-def newest_event(unit: Unit) -> int:
+def newest_event(unit: Unit, shortly: int) -> Newest:
     """See `EventRecords.newest_event`."""
-    newest = [unit.connection.execute(select(func.max(table.c.sequence))).scalar() for table in (messages, events)]
-    return max(number or 0 for number in newest)
+    tables = (messages, events)
+    newest = max(unit.connection.execute(select(func.max(table.c.sequence))).scalar() or 0 for table in tables)
+    if unit.connection.execute(select(OldestRunning())).scalar() is None:
+        return Newest(newest, None)
+    appeared = [unit.connection.execute(select(table.c.sequence).where(table.c.sequence > newest - shortly)) for table in tables]
+    return Newest(newest, frozenset(row[0] for rows in appeared for row in rows))
 
 
-def events_after(unit: Unit, after: int, missing: Sequence[int], limit: int) -> Tail:
+def events_after(unit: Unit, after: int, missing: Sequence[int], limit: int, ask_following: bool) -> Tail:
     """See `EventRecords.events_after`."""
     found = _read(unit, EventFilter(), lambda sequence: sequence > after, limit)
     for some in portions(missing):
         found += _read(unit, EventFilter(), _among(some), len(some))
-    oldest, following = unit.connection.execute(select(OldestRunning(), FollowingTransaction())).one()
+    oldest = unit.connection.execute(select(OldestRunning())).scalar()
+    following = unit.connection.execute(select(ThisTransaction())).scalar() if ask_following else None
     return Tail(tuple(sorted(found, key=lambda event: event.sequence)), oldest, following)
+
+
+def events_between(unit: Unit, which: EventFilter, after: int, until: int, limit: int) -> list[Event]:
+    """See `EventRecords.events_between`."""
+    return _read(unit, which, lambda sequence: and_(sequence > after, sequence <= until), limit)
 
 
 def list_events(unit: Unit, which: EventFilter, after: int | None, limit: int) -> list[Event]:
     """See `EventRecords.list_events`."""
     return _read(unit, which, lambda sequence: sequence < (NO_SEQUENCE if after is None else after), limit, newest_first=True)
+
+
+def _among(numbers: Sequence[int]) -> Bound:
+    return lambda sequence: sequence.in_(numbers)
 
 
 def _read(unit: Unit, which: EventFilter, bound: Bound, limit: int, *, newest_first: bool = False) -> list[Event]:
@@ -112,7 +122,7 @@ def _event(row: Any) -> Event:
     sequence, kind, charger, at_ms, members, fits = row[:6]
     return Event(
         sequence,
-        EventKind(kind),
+        kind,
         charger,
         at_ms,
         message=None if fits is None else record_of(row[6:]),

@@ -12,7 +12,7 @@ from enum import StrEnum
 from ocppd.storage.records import MessageRecord
 
 #: Characters of a frame that an event carries; a larger one is in the journal alone.
-FRAME_LIMIT = 64 * 1024
+FRAME_LIMIT = 16 * 1024
 
 
 class EventKind(StrEnum):
@@ -30,12 +30,12 @@ class EventKind(StrEnum):
 class Event:
     """Something that happened, once.
 
-    `message` is what the journal says of the message now; `cut`: without its frames, which are too large. `members` are
-    what there is to tell besides.
+    `kind` is an `EventKind`, or what a newer node calls it. `message` is what the journal says of the message now; `cut`:
+    without its frames, which are too large. `members` are what there is to tell besides.
     """
 
     sequence: int
-    kind: EventKind
+    kind: str
     charger: str
     at_ms: int
     message: MessageRecord | None = None
@@ -55,13 +55,22 @@ class EventFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class Newest:
+    """The highest number so far, and which of those shortly below it have appeared; None where numbers appear in order."""
+
+    number: int
+    appeared: frozenset[int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Tail:
     """Events as one state of the database has them, in the order of their numbers, and what was running then.
 
     Numbers are given before commits, so that an event may appear whose number is below others that were seen before. Every
-    transaction below `oldest` had ended, and none had begun from `following` on. Both are 0 where numbers appear in order.
+    transaction below `oldest` had ended; None where numbers appear in order. Every one that had begun is below `following`;
+    None where nobody asked for it.
     """
 
     events: tuple[Event, ...]
-    oldest: int
-    following: int
+    oldest: int | None
+    following: int | None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -107,7 +107,7 @@ class Readers:
 
     def _failed(self, failure: Failure) -> NoReturn:
         self._waiting -= 1
-        if failure.check(StorageUnavailable):
+        if failure.check(StorageUnavailable, CancelledError):
             failure.raiseException()
         if self._database.trouble(failure.value) is Trouble.BUG:
             self._log.failure("a read failed", failure=failure)

@@ -44,24 +44,33 @@ def _next_postgresql(element: NextSequence, compiler: Any, **options: Any) -> st
 
 
 class OldestRunning(FunctionElement[int]):
-    """The lowest transaction that has not ended as this snapshot sees it; 0 where numbers appear in order."""
+    """The lowest transaction that had not ended as this snapshot sees it; null where numbers appear in order."""
 
     type = BigInteger()
     inherit_cache = True
 
 
-class FollowingTransaction(OldestRunning):
-    """The first transaction that had not begun by then; 0 where numbers appear in order."""
+@compiles(OldestRunning, "postgresql")
+def _oldest_postgresql(element: OldestRunning, compiler: Any, **options: Any) -> str:
+    return "txid_snapshot_xmin(txid_current_snapshot())"
 
+
+class ThisTransaction(FunctionElement[int]):
+    """A number that is above those of all transactions that have begun; null where numbers appear in order.
+
+    PostgreSQL gives one away for it. The end of the snapshot, `xmax`, would not do: a transaction may run above it.
+    """
+
+    type = BigInteger()
     inherit_cache = True
 
 
+@compiles(ThisTransaction, "postgresql")
+def _this_postgresql(element: ThisTransaction, compiler: Any, **options: Any) -> str:
+    return "txid_current()"
+
+
 @compiles(OldestRunning, "sqlite")
-def _running_sqlite(element: OldestRunning, compiler: Any, **options: Any) -> str:
-    return "0"
-
-
-@compiles(OldestRunning, "postgresql")
-def _running_postgresql(element: OldestRunning, compiler: Any, **options: Any) -> str:
-    edge = "xmax" if isinstance(element, FollowingTransaction) else "xmin"
-    return f"txid_snapshot_{edge}(txid_current_snapshot())"
+@compiles(ThisTransaction, "sqlite")
+def _none_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return "NULL"

@@ -17,7 +17,7 @@ from ocppd.storage import calls, chargers, event_lists, messages, meter_values, 
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
-from ocppd.storage.feed import Event, EventFilter, Tail
+from ocppd.storage.feed import Event, EventFilter, Newest, Tail
 from ocppd.storage.readers import Readers, Runs
 from ocppd.storage.records import (
     Acceptance,
@@ -242,11 +242,14 @@ class SqlStorage:
 
     # EventRecords
 
-    def newest_event(self) -> Deferred[int]:
-        return self._read(event_lists.newest_event)
+    def newest_event(self, shortly: int) -> Deferred[Newest]:
+        return self._read(event_lists.newest_event, shortly)
 
-    def events_after(self, after: int, missing: Sequence[int], limit: int) -> Deferred[Tail]:
-        return self._read(event_lists.events_after, after, tuple(missing), limit)
+    def events_after(self, after: int, missing: Sequence[int], limit: int, *, ask_following: bool = False) -> Deferred[Tail]:
+        return self._read(event_lists.events_after, after, tuple(missing), limit, ask_following)
+
+    def events_between(self, which: EventFilter, after: int, until: int, limit: int) -> Deferred[list[Event]]:
+        return self._read(event_lists.events_between, which, after, until, limit)
 
     def list_events(self, which: EventFilter, after: int | None, limit: int) -> Deferred[list[Event]]:
         return self._read(event_lists.list_events, which, after, limit)

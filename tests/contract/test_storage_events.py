@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import DeferredList
 from twisted.internet.threads import deferToThread
 
+from ocppd.storage import events
 from ocppd.storage.feed import FRAME_LIMIT, Event, EventFilter, EventKind
 from ocppd.storage.records import CallEnd, MessageState
 from ocppd.storage.sql_storage import SqlStorage
@@ -32,13 +34,13 @@ async def after(storage: SqlStorage, number: int = 0) -> list[Event]:
 
 def told(events: list[Event]) -> list[tuple[str, str]]:
     """What each is about: its kind and the id of its message, or else its charger."""
-    return [(event.kind.value, event.charger if event.message is None else event.message.message_id) for event in events]
+    return [(event.kind, event.charger if event.message is None else event.message.message_id) for event in events]
 
 
 @ensure
 async def test_a_life_in_events(storage: SqlStorage) -> None:
     """A connection, every journaled message and the calls of a charger are events, in the order in which they happened."""
-    assert await storage.newest_event() == 0
+    assert (await storage.newest_event(9)).number == 0
     await storage.charger_connected("CP1", "192.0.2.7", NOON_MS)
     await storage.charger_booted(inbound("BootNotification", message_id="boot"), boot())
     await storage.status_notified(inbound("StatusNotification", message_id="status"), status())
@@ -64,7 +66,7 @@ async def test_a_life_in_events(storage: SqlStorage) -> None:
     ]
     numbers = [event.sequence for event in events]
     assert numbers == sorted(set(numbers))
-    assert await storage.newest_event() == numbers[-1]
+    assert (await storage.newest_event(9)).number == numbers[-1]
     assert events[0].members == {"node": NODE, "remoteIp": "192.0.2.7"}
     assert [event.at_ms for event in events[-4:]] == [NOON_MS + 5, NOON_MS, NOON_MS, NOON_MS + 9]
     assert {event.charger for event in events} == {"CP1"}
@@ -94,7 +96,7 @@ async def test_every_end_of_a_call_is_an_event_once(storage: SqlStorage) -> None
         expires_ms = NOON_MS + (1 if name == "expired" else 1000)
         await storage.call_accepted(call(name, "CP1", expires_ms=expires_ms), LIMIT, lambda _: True)
     await storage.call_accepted(call("dropped", "CP1", waits=False), LIMIT, lambda _: True)
-    began = await storage.newest_event()
+    began = (await storage.newest_event(9)).number
     for _ in range(2):
         await storage.call_cancelled("cancelled", NOON_MS)
         await storage.calls_expired(NOON_MS + 1)
@@ -119,7 +121,7 @@ async def test_an_amended_answer_is_an_event(storage: SqlStorage) -> None:
         inbound("BootNotification", message_id="boot"), boot(registration=None, interval_s=None)
     )
     started = await storage.transaction_started(inbound("StartTransaction", message_id="start"), start())
-    began = await storage.newest_event()
+    began = (await storage.newest_event(9)).number
     await storage.answer_amended(plain, '[3,"plain",{"a":1}]')
     await storage.registration_amended(booted, '[3,"boot",{"a":2}]', RegistrationStatus.PENDING, 9)
     await storage.verdict_amended(started.sequence, '[3,"start",{"a":3}]', AuthorizationStatus.BLOCKED)
@@ -194,7 +196,7 @@ async def test_a_node_that_died_lost_its_chargers(url: str, open_node: Open) -> 
     await dead.charger_disconnected("CP2", 1, NOON_MS)
     await dead.stop()
     alive = open_node(url, "alive#1")
-    began = await alive.newest_event()
+    began = (await alive.newest_event(9)).number
     for _ in range(2):
         await alive.node_started()
         if alive.shared:
@@ -241,29 +243,60 @@ async def test_lists_of_events(storage: SqlStorage) -> None:
     assert told(await listed(action="Reset")) == [("commandEnded", "c1"), ("commandAccepted", "c1")]
     assert told(await listed(action="StatusNotification", charger="CP1")) == [("messageReceived", "sCP1")]
     for kind in EventKind:
-        assert await listed(kind=kind) == [event for event in everything if event.kind is kind]
+        assert await listed(kind=kind) == [event for event in everything if event.kind == kind]
     assert await listed(since_ms=NOON_MS + 10, until_ms=NOON_MS + 30) == [
         event for event in everything if NOON_MS + 10 <= event.at_ms < NOON_MS + 30
     ]
 
 
 @ensure
+async def test_pages_between_two_numbers(storage: SqlStorage) -> None:
+    """What lies above one number and not above another, filtered, in order, by page."""
+    for name in ("CP1", "CP2", "CP1", "CP1"):
+        await storage.charger_connected(name, "::1", NOON_MS)
+    one = EventFilter(charger="CP1")
+    assert [event.sequence for event in await storage.events_between(one, 0, 4, 9)] == [1, 3, 4]
+    assert [event.sequence for event in await storage.events_between(one, 0, 4, 2)] == [1, 3]
+    assert [event.sequence for event in await storage.events_between(EventFilter(), 1, 3, 9)] == [2, 3]
+
+
+@ensure
+async def test_an_event_of_a_newer_program(storage: SqlStorage) -> None:
+    """What a newer node tells is passed on by its name."""
+    await storage._write(events.happened, SimpleNamespace(value="somethingNew"), "CP1", NOON_MS)  # type: ignore[arg-type]
+    assert [event.kind for event in await after(storage)] == ["somethingNew"]
+
+
+@ensure
 async def test_numbers_appear_out_of_order(postgresql_url: str, open_node: Open) -> None:
-    """A number that was given before others and is committed after them is found as missing, and its transaction is known."""
+    """A number that is committed after higher ones is found, and its transaction is known to run until then.
+
+    Also where it is the highest of all transactions, which the end of a snapshot says nothing of.
+    """
     storage = open_node(postgresql_url, "this")
     await storage.charger_connected("CP1", "::1", NOON_MS)
-    with psycopg.connect(postgresql_url.replace("+psycopg", "")) as other:
-        other.execute("INSERT INTO probe VALUES (77, 1)")
-        number = other.execute("SELECT nextval('messages_sequence_seq')").fetchall()[0][0]
-        await storage.charger_connected("CP1", "::1", NOON_MS)
-        seen = await storage.events_after(0, (number,), 50)
-        assert [event.sequence for event in seen.events] == [number - 1, number + 1]
-        assert 0 < seen.oldest < seen.following
-        other.execute(
-            "INSERT INTO events (sequence, kind, charger, at_ms) VALUES (%s, 'chargerDisconnected', 'CP9', 1)", (number,)
+    plain = postgresql_url.replace("+psycopg", "")
+    with psycopg.connect(plain) as lower, psycopg.connect(plain) as higher:
+        for other in (lower, higher):
+            other.execute("SELECT txid_current()")
+        number, following = (
+            other.execute("SELECT nextval('messages_sequence_seq')").fetchall()[0][0] for other in (higher, lower)
         )
-        assert await after(storage, number + 1) == []
-        await deferToThread(other.commit)
-    late = await storage.events_after(number + 1, (number, number + 5), 50)
-    assert [event.charger for event in late.events] == ["CP9"]
-    assert late.oldest >= seen.following
+        row = "INSERT INTO events (sequence, kind, charger, at_ms) VALUES (%s, 'chargerDisconnected', 'CP9', 1)"
+        lower.execute(row, (following,))
+        await deferToThread(lower.commit)
+        newest = await storage.newest_event(100)
+        assert newest.number == following == number + 1
+        assert newest.appeared == set(range(1, number)) | {following}
+        seen = await storage.events_after(0, (number,), 50, ask_following=True)
+        assert [event.sequence for event in seen.events] == [*range(1, number), following]
+        assert seen.following is not None
+        for _ in range(3):
+            await storage.charger_connected("CP1", "::1", NOON_MS)
+            assert ((await storage.events_after(0, (), 50)).oldest or 0) < seen.following
+        higher.execute(row, (number,))
+        await deferToThread(higher.commit)
+    late = await storage.events_after(number + 9, (number, number + 50), 50)
+    assert [event.sequence for event in late.events] == [number]
+    assert (late.oldest or 0) >= seen.following
+    assert late.following is None

@@ -14,9 +14,11 @@ from twisted.python.failure import Failure
 
 from ocppd.central import feed as feeding
 from ocppd.errors import StorageUnavailable
+from ocppd.net.rest import event_stream
 from ocppd.net.rest.event_stream import KEEP_ALIVE_S, STALL_S
 from ocppd.net.rest.v1.events import BEGIN_S
-from support.peer import raw, within
+from ocppd.storage.feed import Newest
+from support.peer import Response, raw, within
 from support.rest import Served, silent
 from support.storing import inbound
 from support.streams import Told, open_stream
@@ -235,7 +237,7 @@ async def test_storage_that_is_away(served: Served, monkeypatch: pytest.MonkeyPa
     asked: Deferred[None] = Deferred()
     reads = served.storage.events_after
 
-    def away(*arguments: Any) -> Deferred[Any]:
+    def away(*arguments: Any, **keywords: Any) -> Deferred[Any]:
         if not asked.called:
             asked.callback(None)
         failed: Deferred[Any] = Deferred()
@@ -259,6 +261,12 @@ async def test_requests_that_are_wrong(served: Served) -> None:
     assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "Last-Event-ID")
     assert (await served.get("/api/v1/events?type=nothing")).status == 400
     assert (await served.post("/api/v1/events/stream")).status == 405
+    for header in (b"\xff", b"", b"\xc3\xa9"):
+        client = await raw(served.port)
+        client.write(b"GET /api/v1/events/stream HTTP/1.0\r\nHost: 127.0.0.1\r\nLast-Event-ID: %b\r\n\r\n" % header)
+        assert Response(await client.until(b"\r\n\r\n")).status == (400 if header else 200)
+        client.close()
+    await gone(served)
     head = await served.request("HEAD", "/api/v1/events/stream")
     assert (head.status, head.body, head.media_type) == (200, b"", "text/event-stream")
     assert not served.system.feed._followers
@@ -295,9 +303,9 @@ async def test_a_frame_that_is_no_line(served: Served) -> None:
 @ensure
 async def test_a_stream_does_not_begin_without_records(served: Served, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client is told where nothing can be read for it, and one that goes before that leaves nothing behind."""
-    never: list[Deferred[int]] = []
+    never: list[Deferred[Newest]] = []
 
-    def waits() -> Deferred[int]:
+    def waits(_: int) -> Deferred[Newest]:
         never.append(Deferred())
         return never[-1]
 
@@ -317,4 +325,38 @@ async def test_a_stream_does_not_begin_without_records(served: Served, clock: Cl
     await within(client.lost)
     await gone(served)
     for each in never:
-        each.callback(0)
+        each.callback(Newest(0, None))
+
+
+@ensure
+async def test_clients_that_go_while_they_are_read_for(served: Served, clock: Clock) -> None:
+    """A client that goes in the middle of a read of the records leaves nothing behind, and nothing in the log."""
+    await happened(served, 500)
+    for pause in range(20):
+        stream = await open_stream(served.port, "?lastEventId=0")
+        for _ in range(pause):
+            await served.get("/healthz")
+        stream.close()
+    while served.system.feed._followers:  # who could not be written to is found gone by the next sign of life
+        await served.get("/healthz")
+        clock.advance(KEEP_ALIVE_S)
+    client = await raw(served.port)
+    client.write(b"GET /api/v1/events HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+    client.close()
+    await within(client.lost)
+    await served.storage.check()
+
+
+@ensure
+async def test_a_bug_ends_the_stream(served: Served, monkeypatch: pytest.MonkeyPatch, logged_errors: Any) -> None:
+    """Where a stream cannot go on its client is cut off, so that it comes again."""
+
+    def broken(*_: Any) -> Any:
+        raise KeyError("on purpose")
+
+    stream = await open_stream(served.port)
+    monkeypatch.setattr(event_stream, "text_of", broken)
+    await happened(served, 1)
+    await within(stream.lost)
+    assert len(logged_errors.flush(KeyError)) == 1
+    await gone(served)

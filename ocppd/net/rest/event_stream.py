@@ -6,7 +6,7 @@ not read at all is cut off, and comes back with the number of the last event tha
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -21,7 +21,6 @@ from ocppd.central.feed import Follower, News
 from ocppd.clock import Clock, DelayedCall
 from ocppd.errors import StorageUnavailable
 from ocppd.net.rest import shapes
-from ocppd.storage.feed import Event, EventFilter
 
 log = Logger()
 
@@ -34,26 +33,31 @@ KEEP_ALIVE_S: Final = 15.0
 STALL_S: Final = 60.0
 #: How soon the records are asked again when they were away.
 AGAIN_S: Final = 1.0
-#: Events in one write.
-PORTION: Final = 200
+#: Bytes in one write, about.
+WRITE: Final = 64 * 1024
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-@lru_cache(maxsize=1024)
-def encoded(news: News) -> bytes:
-    """An event on the wire: the same for all who follow. JSON has line breaks between its tokens only."""
-    data = _encode(shapes.event(news.event)).replace(b"\r", b" ").replace(b"\n", b" ")
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (news.resume, news.event.kind.encode(), data)
+def text_of(news: News) -> bytes:
+    """An event on the wire, the same for all who follow. JSON has line breaks between its tokens only."""
+    if news.text is None:
+        data = _encode(shapes.event(news.event)).replace(b"\r", b" ").replace(b"\n", b" ")
+        news.text = b"id: %d\nevent: %b\ndata: %b\n\n" % (news.resume, news.event.kind.encode(), data)
+    return news.text
 
 
-def passes(event: Event, which: EventFilter) -> bool:
-    """Whether an event is one of those that a stream is asked for."""
-    return (
-        which.charger in (None, event.charger)
-        and which.kind in (None, event.kind)
-        and (which.action is None or (event.message is not None and event.message.action == which.action))
-    )
+def chunks(news: list[News]) -> Iterator[bytes]:
+    """Events on the wire, in writes after which it is time to see whether the client reads."""
+    written: list[bytes] = []
+    size = 0
+    for each in news:
+        written.append(text_of(each))
+        size += len(written[-1])
+        if size >= WRITE:
+            yield b"".join(written)
+            written, size = [], 0
+    yield b"".join(written)
 
 
 class EventStream(Resource):
@@ -61,10 +65,9 @@ class EventStream(Resource):
 
     isLeaf = True
 
-    def __init__(self, follower: Follower, which: EventFilter, clock: Clock) -> None:
+    def __init__(self, follower: Follower, clock: Clock) -> None:
         super().__init__()
         self._follower = follower
-        self._which = which
         #: Twisted's helpers want all of IReactorTime, and need the part that is there.
         self._clock: Any = clock
 
@@ -75,7 +78,8 @@ class EventStream(Resource):
         request.write(RETRY)
         running = Deferred.fromCoroutine(self._run(request, valve))
         request.notifyFinish().addErrback(lambda _: running.cancel())
-        running.addErrback(lambda failure: failure.trap(CancelledError)).addErrback(_log_bug)
+        running.addCallbacks(lambda _: _finish(request), lambda failure: failure.trap(CancelledError))
+        running.addErrback(_broken, request)
         return NOT_DONE_YET
 
     async def _run(self, request: Any, valve: Valve) -> None:
@@ -84,12 +88,9 @@ class EventStream(Resource):
         beat.start(KEEP_ALIVE_S, now=False)
         try:
             while news := await self._next():
-                portion = b"".join(encoded(each) for each in news if passes(each.event, self._which))
-                if portion:
-                    request.write(portion)
+                for chunk in chunks(news):
+                    request.write(chunk)
                     await valve.opened()
-            request.unregisterProducer()
-            request.finish()
         finally:
             beat.stop()
             valve.close()
@@ -98,7 +99,7 @@ class EventStream(Resource):
     async def _next(self) -> list[News]:
         while True:
             try:
-                return await self._follower.next(PORTION)
+                return await self._follower.next()
             except StorageUnavailable:
                 await deferLater(self._clock, AGAIN_S)
 
@@ -107,6 +108,18 @@ class EventStream(Resource):
         if valve.open:
             resume = self._follower.resume
             request.write(b":\n\n" if resume is None else b"id: %d\n\n" % resume)
+
+
+def _finish(request: Any) -> None:
+    request.unregisterProducer()
+    request.finish()
+
+
+def _broken(failure: Failure, request: Any) -> None:
+    """A bug: the client is to come again."""
+    log.failure("a stream of events broke", failure)
+    if request.channel is not None:
+        request.channel.forceAbortClient()
 
 
 class Valve:
@@ -153,7 +166,3 @@ class Valve:
     def _cut_off(self) -> None:
         self._stalled = None
         self._request.channel.forceAbortClient()
-
-
-def _log_bug(failure: Failure) -> None:
-    log.failure("a stream of events broke", failure)

@@ -35,8 +35,8 @@ class Incoming:
 
     def header(self, name: str) -> str | None:
         """The last header of that name."""
-        value: str | None = self.request.requestHeaders.getRawHeaders(name, [None])[-1]
-        return value
+        value = self.request.requestHeaders.getRawHeaders(name.encode(), [None])[-1]
+        return None if value is None else value.decode("latin-1")
 
     def has_header(self, name: str) -> bool:
         """Whether the request has a header of that name."""

@@ -46,14 +46,14 @@ async def stream_events(api: Api, incoming: Incoming) -> Response:
     if incoming.request.method == b"HEAD":
         return Response(200, headers, b"")
     with ExitStack() as undo:
-        follower = api.feed.follow(after)
+        follower = api.feed.follow(after, _which(query))
         undo.callback(follower.close)
         try:  # before the answer: what its client does next is in the stream
             await Deferred.fromCoroutine(follower.begin()).addTimeout(BEGIN_S, cast(Any, api.clock))
         except TimeoutError:
             raise StorageUnavailable("the records cannot be read at the moment") from None
         undo.pop_all()
-    return Response(200, headers, EventStream(follower, _which(query), api.clock))
+    return Response(200, headers, EventStream(follower, api.clock))
 
 
 def _which(filters: dict[str, Any]) -> EventFilter:

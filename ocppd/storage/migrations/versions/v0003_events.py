@@ -30,7 +30,10 @@ def upgrade() -> None:
 
 
 def _share_numbers() -> None:
-    """An event takes its number from those of the journal: https://www.sqlite.org/autoinc.html, sqlite_sequence."""
+    """An event takes its number from those of the journal: https://www.sqlite.org/autoinc.html, sqlite_sequence.
+
+    A later revision that makes the table `messages` anew has to keep its row there: the highest number may be an event's.
+    """
     op.execute(
         "INSERT INTO sqlite_sequence (name, seq) SELECT 'messages', 0 "
         "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'messages')"
