@@ -22,7 +22,7 @@ from ocppd.central.gaps import MISSING_LIMIT, Gaps
 from ocppd.clock import Clock
 from ocppd.errors import StorageUnavailable, TooManyFollowers
 from ocppd.storage.api import Storage
-from ocppd.storage.feed import Event, EventFilter, Tail
+from ocppd.storage.records import Event, EventFilter, Tail
 
 log = Logger()
 

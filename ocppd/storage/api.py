@@ -12,7 +12,6 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from ocppd.storage.feed import Event, EventFilter, Newest, Tail
 from ocppd.storage.records import (
     Acceptance,
     Boot,
@@ -22,6 +21,8 @@ from ocppd.storage.records import (
     ConnectedCharger,
     ConnectorRecord,
     DroppedCall,
+    Event,
+    EventFilter,
     Holding,
     Inbound,
     MessageFilter,
@@ -30,6 +31,7 @@ from ocppd.storage.records import (
     MeterValueFilter,
     MeterValueRecord,
     NewCall,
+    Newest,
     QueuedCall,
     Start,
     Started,
@@ -37,6 +39,7 @@ from ocppd.storage.records import (
     StatusRecord,
     Stop,
     Stopped,
+    Tail,
     TransactionFilter,
     TransactionRecord,
 )

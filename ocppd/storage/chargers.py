@@ -9,13 +9,13 @@ from sqlalchemy import Select, and_, bindparam, func, insert, null, select, upda
 
 from ocppd.storage import calls, events
 from ocppd.storage import messages as journal
-from ocppd.storage.feed import EventKind
 from ocppd.storage.records import (
     Boot,
     ChargerRecord,
     ConnectedCharger,
     ConnectorRecord,
     DroppedCall,
+    EventKind,
     Inbound,
     Status,
     StatusRecord,

@@ -11,9 +11,8 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Table, and_, case, func, null, select
 
-from ocppd.storage.feed import FRAME_LIMIT, Event, EventFilter, EventKind, Newest, Tail
 from ocppd.storage.messages import RECORD, record_of
-from ocppd.storage.records import Direction
+from ocppd.storage.records import FRAME_LIMIT, Direction, Event, EventFilter, EventKind, Newest, Tail
 from ocppd.storage.schema import events, messages
 from ocppd.storage.spellings import OldestRunning, ThisTransaction
 from ocppd.storage.unit import Unit, portions

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Text, and_, bindparam, func, insert, select
 
-from ocppd.storage.feed import EventKind
+from ocppd.storage.records import EventKind
 from ocppd.storage.schema import IS_OUR_CALL, events, messages
 from ocppd.storage.spellings import NextSequence, NowMs
 from ocppd.storage.unit import Statement, Unit, values_of

@@ -11,8 +11,7 @@ from typing import Final
 from sqlalchemy import BigInteger, bindparam, delete, func, select, update
 
 from ocppd.storage import calls, events
-from ocppd.storage.feed import EventKind
-from ocppd.storage.records import Census, DroppedCall
+from ocppd.storage.records import Census, DroppedCall, EventKind
 from ocppd.storage.schema import chargers, nodes
 from ocppd.storage.spellings import NowMs
 from ocppd.storage.unit import Statement, Unit

@@ -17,7 +17,6 @@ from ocppd.storage import calls, chargers, event_lists, messages, meter_values, 
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
-from ocppd.storage.feed import Event, EventFilter, Newest, Tail
 from ocppd.storage.readers import Readers, Runs
 from ocppd.storage.records import (
     Acceptance,
@@ -28,6 +27,8 @@ from ocppd.storage.records import (
     ConnectedCharger,
     ConnectorRecord,
     DroppedCall,
+    Event,
+    EventFilter,
     Holding,
     Inbound,
     MessageFilter,
@@ -36,6 +37,7 @@ from ocppd.storage.records import (
     MeterValueFilter,
     MeterValueRecord,
     NewCall,
+    Newest,
     QueuedCall,
     Start,
     Started,
@@ -43,6 +45,7 @@ from ocppd.storage.records import (
     StatusRecord,
     Stop,
     Stopped,
+    Tail,
     TransactionFilter,
     TransactionRecord,
 )

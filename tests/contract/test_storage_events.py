@@ -13,8 +13,7 @@ from twisted.internet.defer import DeferredList
 from twisted.internet.threads import deferToThread
 
 from ocppd.storage import events
-from ocppd.storage.feed import FRAME_LIMIT, Event, EventFilter, EventKind
-from ocppd.storage.records import CallEnd, MessageState
+from ocppd.storage.records import FRAME_LIMIT, CallEnd, Event, EventFilter, EventKind, MessageState
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.v16.types import AuthorizationStatus, RegistrationStatus
 from support import postgresql

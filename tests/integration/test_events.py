@@ -17,7 +17,7 @@ from ocppd.errors import StorageUnavailable
 from ocppd.net.rest import event_stream
 from ocppd.net.rest.event_stream import KEEP_ALIVE_S, STALL_S
 from ocppd.net.rest.v1.events import BEGIN_S
-from ocppd.storage.feed import Newest
+from ocppd.storage.records import Newest
 from support.peer import Response, raw, within
 from support.rest import Served, silent
 from support.storing import inbound

@@ -15,8 +15,9 @@ from ocppd.central.feed import Feed
 from ocppd.central.queries import Queries
 from ocppd.clock import Clock
 from ocppd.net.rest.access import AccessRules
-from ocppd.storage.feed import Event, EventFilter
 from ocppd.storage.records import (
+    Event,
+    EventFilter,
     MessageFilter,
     MessageRecord,
     MeterValueFilter,

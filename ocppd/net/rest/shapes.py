@@ -14,11 +14,11 @@ import msgspec
 from ocppd.central.chargers import UnknownIdentity
 from ocppd.central.meter_values import Sample
 from ocppd.central.queries import ChargerView, node_name
-from ocppd.storage.feed import Event
 from ocppd.storage.records import (
     UNREADABLE_MS,
     Boot,
     ConnectorRecord,
+    Event,
     MessageRecord,
     MessageState,
     MeterValueRecord,

@@ -17,7 +17,7 @@ from ocppd.central import feed as feeding
 from ocppd.central.feed import Feed, News
 from ocppd.errors import StorageUnavailable
 from ocppd.storage.api import Storage
-from ocppd.storage.feed import Event, EventFilter, EventKind, Newest, Tail
+from ocppd.storage.records import Event, EventFilter, EventKind, Newest, Tail
 from support.numbering import Database
 
 #: What may happen, some of it more often.

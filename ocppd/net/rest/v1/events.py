@@ -16,7 +16,7 @@ from ocppd.net.rest.event_stream import MEDIA_TYPE, EventStream
 from ocppd.net.rest.parameters import choice, instant, page, sequence, text
 from ocppd.net.rest.problems import BadParameters
 from ocppd.net.rest.routing import Incoming, Route
-from ocppd.storage.feed import EventFilter, EventKind
+from ocppd.storage.records import EventFilter, EventKind
 
 #: What a query parameter is called in `EventFilter`.
 FILTERS: Final = {"charger": "charger", "type": "kind", "action": "action", "since": "since_ms", "until": "until_ms"}

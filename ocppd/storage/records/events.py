@@ -1,4 +1,4 @@
-"""What happened, as values that cross the storage seam. Knows no SQL and no I/O.
+"""What happened.
 
 One sequence numbers what happened in the whole installation: the messages of the journal and what is in no message.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ocppd.storage.records import MessageRecord
+from ocppd.storage.records.messages import MessageRecord
 
 #: Characters of a frame that an event carries; a larger one is in the journal alone.
 FRAME_LIMIT = 16 * 1024

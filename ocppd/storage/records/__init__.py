@@ -1,0 +1,68 @@
+"""The values that cross the storage seam. Knows no SQL and no I/O.
+
+Instants are integers: milliseconds since 1970-01-01T00:00:00Z, in names that end in `_ms`.
+"""
+
+from __future__ import annotations
+
+from ocppd.storage.records.calls import Acceptance, CallEnd, DroppedCall, Holding, NewCall, QueuedCall, Verdict
+from ocppd.storage.records.chargers import Boot, Census, ChargerRecord, ConnectedCharger, ConnectorRecord, Status, StatusRecord
+from ocppd.storage.records.events import FRAME_LIMIT, Event, EventFilter, EventKind, Newest, Tail
+from ocppd.storage.records.messages import FINAL_STATES, Direction, Inbound, MessageFilter, MessageRecord, MessageState
+from ocppd.storage.records.transactions import (
+    UNREADABLE_FLAG,
+    UNREADABLE_MS,
+    MeterValueElement,
+    MeterValueFilter,
+    MeterValueRecord,
+    Start,
+    Started,
+    Stop,
+    StopOutcome,
+    Stopped,
+    TransactionFilter,
+    TransactionRecord,
+    TransactionState,
+)
+
+__all__ = [
+    "FINAL_STATES",
+    "FRAME_LIMIT",
+    "UNREADABLE_FLAG",
+    "UNREADABLE_MS",
+    "Acceptance",
+    "Boot",
+    "CallEnd",
+    "Census",
+    "ChargerRecord",
+    "ConnectedCharger",
+    "ConnectorRecord",
+    "Direction",
+    "DroppedCall",
+    "Event",
+    "EventFilter",
+    "EventKind",
+    "Holding",
+    "Inbound",
+    "MessageFilter",
+    "MessageRecord",
+    "MessageState",
+    "MeterValueElement",
+    "MeterValueFilter",
+    "MeterValueRecord",
+    "NewCall",
+    "Newest",
+    "QueuedCall",
+    "Start",
+    "Started",
+    "Status",
+    "StatusRecord",
+    "Stop",
+    "StopOutcome",
+    "Stopped",
+    "Tail",
+    "TransactionFilter",
+    "TransactionRecord",
+    "TransactionState",
+    "Verdict",
+]

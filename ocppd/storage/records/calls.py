@@ -1,0 +1,90 @@
+"""Calls of ours, from accepted to ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ocppd.storage.records.messages import MessageState
+from ocppd.v16.types import RegistrationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedCall:
+    """A call of ours that waits in storage for its charger, in the order of `sequence`. `frame` has its secrets."""
+
+    message_id: str
+    charger: str
+    action: str
+    frame: str
+    created_ms: int
+    expires_ms: int
+    sequence: int
+    #: The node that accepted it.
+    origin: str | None = None
+    #: Whether it outlives the connection (REQUIREMENTS S-6).
+    waits: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedCall:
+    """A call of ours that storage has ended by itself; `origin` is the node that accepted it."""
+
+    message_id: str
+    origin: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Where a charger is when a call is accepted: the living node that holds it, None while none does."""
+
+    node: str | None
+    registration: RegistrationStatus | None
+
+
+class Verdict(StrEnum):
+    """What became of a call that was to be queued: refused by who asked, or for want of room."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What became of a call that was to be queued, and where its charger was in that moment."""
+
+    verdict: Verdict
+    holding: Holding
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """A call of ours, valid and about to be journaled.
+
+    `frame` is whole; `redacted` is what is kept readable. Where they differ storage keeps `frame` encrypted and
+    only until the call has ended.
+    """
+
+    message_id: str
+    charger: str
+    action: str
+    frame: str
+    redacted: str
+    created_ms: int
+    expires_ms: int
+    waits: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """How a call of ours ended. `answer` is the frame of the charger, redacted, where one came."""
+
+    message_id: str
+    state: MessageState
+    ended_ms: int
+    outcome: str | None = None
+    answer: str | None = None
+    late: bool = False
+    detail: str | None = None

@@ -1,0 +1,81 @@
+"""Messages, both ways, as the journal has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """Who sent the CALL of a message."""
+
+    TO_CHARGER = "toCharger"
+    FROM_CHARGER = "fromCharger"
+
+
+class MessageState(StrEnum):
+    """The life of a message. Messages from chargers know `completed` and `error` alone."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    COMPLETED = "completed"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+#: States that a message leaves only through a late answer (`timeout`, `unknown` → `completed` or `error`).
+FINAL_STATES = frozenset(MessageState) - {MessageState.QUEUED, MessageState.SENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One CALL from a charger as it came, raw (REQUIREMENTS G-12).
+
+    `answer` is the frame that ocppd answers by default: it is stored with the message, in the same commit.
+    """
+
+    charger: str
+    generation: int
+    received_ms: int
+    message_id: str
+    action: str
+    frame: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """A message as kept. `frame` is its CALL and `answer` its CALLRESULT or CALLERROR, both as JSON text."""
+
+    sequence: int
+    message_id: str
+    charger: str
+    direction: Direction
+    action: str
+    state: MessageState
+    created_ms: int
+    frame: str
+    answer: str | None = None
+    outcome: str | None = None
+    late: bool = False
+    durable: bool = True
+    sent_ms: int | None = None
+    answered_ms: int | None = None
+    expires_ms: int | None = None
+    detail: str | None = None
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages; None is any."""
+
+    charger: str | None = None
+    action: str | None = None
+    direction: Direction | None = None
+    state: MessageState | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None

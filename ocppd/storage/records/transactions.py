@@ -1,0 +1,151 @@
+"""Transactions and meter values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ocppd.v16.types import AuthorizationStatus
+
+#: The instant of a timestamp that cannot be read: before every other, and the same at each repeat of its message.
+UNREADABLE_MS = -(2**62)
+
+
+#: The flag of a start or stop with such a timestamp.
+UNREADABLE_FLAG = "timestampUnreadable"
+
+
+class TransactionState(StrEnum):
+    """The life of a transaction (docs/http-api.md)."""
+
+    OPEN = "open"
+    STOPPED = "stopped"
+    SUPERSEDED = "superseded"
+    STOP_MISSING = "stopMissing"
+    CLOSED = "closed"
+
+
+class StopOutcome(StrEnum):
+    """What a StopTransaction turned out to be (REQUIREMENTS T-21, T-23)."""
+
+    STOPPED = "stopped"
+    REPEATED = "repeated"
+    ORPHAN = "orphan"
+    SUSPECT = "suspect"
+
+
+@dataclass(frozen=True, slots=True)
+class MeterValueElement:
+    """One MeterValue: samples of one instant. `samples` is the JSON text of its `sampledValue` list, as sent."""
+
+    timestamp_ms: int
+    samples: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A StartTransaction with our verdict. `id_tag_key` is the tag for comparison (REQUIREMENTS G-3)."""
+
+    connector_id: int
+    id_tag: str
+    id_tag_key: str
+    meter_start_wh: int
+    timestamp_ms: int
+    reservation_id: int | None
+    verdict: AuthorizationStatus
+    #: Makes the answer frame from the transaction id; pure, and run inside the commit.
+    answer: Callable[[int], str]
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The transaction of a start. `repeated`: the same start was recorded before (REQUIREMENTS T-3)."""
+
+    transaction_id: int
+    repeated: bool
+    #: Names this recorded message for `amend_answer`.
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A StopTransaction."""
+
+    transaction_id: int
+    id_tag: str | None
+    meter_stop_wh: int
+    timestamp_ms: int
+    reason: str
+    verdict: AuthorizationStatus | None
+    elements: tuple[MeterValueElement, ...]
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What the stop turned out to be."""
+
+    outcome: StopOutcome
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRecord:
+    """A transaction. `energy_wh` is None while it is open and where the meter cannot be right (T-25)."""
+
+    transaction_id: int
+    charger: str
+    connector_id: int
+    id_tag: str
+    state: TransactionState
+    verdict: AuthorizationStatus
+    meter_start_wh: int
+    started_ms: int
+    start_received_ms: int
+    message_id: str
+    reservation_id: int | None = None
+    meter_stop_wh: int | None = None
+    energy_wh: int | None = None
+    stopped_ms: int | None = None
+    stop_received_ms: int | None = None
+    stop_id_tag: str | None = None
+    reason: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MeterValueRecord:
+    """A stored meter value element; `transaction_id` is None where it belongs to none."""
+
+    sequence: int
+    charger: str
+    connector_id: int
+    transaction_id: int | None
+    timestamp_ms: int
+    received_ms: int
+    samples: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionFilter:
+    """Which transactions; None is any. Times are of the start."""
+
+    charger: str | None = None
+    connector_id: int | None = None
+    id_tag: str | None = None
+    state: TransactionState | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterValueFilter:
+    """Which meter values; None is any. Times are of the sample."""
+
+    charger: str | None = None
+    connector_id: int | None = None
+    transaction_id: int | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
