@@ -37,6 +37,7 @@ CALL_TIMEOUT_BOUNDS_S = (0.1, 3600)
 PING_INTERVAL_BOUNDS_S = (1, 86400)
 #: AuthorizationStatus without ConcurrentTx, which is a verdict on a start and no property of a tag (REQUIREMENTS L-4).
 ID_TAG_STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
+MAX_ACTIVE_LIMIT = 1_000_000
 #: Marks a password that is given as bytes (REQUIREMENTS Z-1: it need not be UTF-8).
 HEX_PREFIX = "hex:"
 #: A key from the file is shown up to here in an error.
@@ -44,7 +45,7 @@ MAX_SHOWN_KEY = 40
 
 CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags")
 CHARGER_KEYS = ("Name", "Authorization", "HeartBeatInterval", "Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval")
-ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate")
+ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions")
 EXAMPLE = '{"Chargers": [{"Name": "CP001"}]}'
 
 
@@ -109,6 +110,8 @@ class IdTagSettings:
     status: str = "Accepted"
     parent_id_tag: str | None = None
     expiry_date: str | None = None
+    #: How many transactions it may have open at the same time (REQUIREMENTS A-4); 0 is any number.
+    max_active_transactions: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +127,8 @@ class Configuration:
 class Settings:
     """The options of the daemon with the environment behind them.
 
-    `port` is a number or the description of a Twisted server endpoint; `config` and the path of an SQLite `database`
-    are absolute.
-    `unknown_id_tags` is None where the operator has not decided.
+    `port` is a number or the description of a Twisted server endpoint; `config` and the path of an SQLite `database` are
+    absolute. `unknown_id_tags` is None where the operator has not decided.
     """
 
     config: Path
@@ -364,11 +366,13 @@ def _id_tags(node: _Node) -> Mapping[str, IdTagSettings]:
 
 def _id_tag(node: _Node) -> IdTagSettings:
     found = node.members(ID_TAG_KEYS)
+    limit = found.get("MaxActiveTransactions")
     return IdTagSettings(
         id_tag=_required(node, found, "IdTag").short_text(MAX_ID_TAG_LENGTH),
         status=found["Status"].choice(ID_TAG_STATUSES) if "Status" in found else "Accepted",
         parent_id_tag=found["ParentIdTag"].short_text(MAX_ID_TAG_LENGTH) if "ParentIdTag" in found else None,
         expiry_date=_date(found["ExpiryDate"]) if "ExpiryDate" in found else None,
+        max_active_transactions=1 if limit is None else limit.integer(0, MAX_ACTIVE_LIMIT),
     )
 
 

@@ -8,6 +8,7 @@
     ├── StorageUnavailable        records cannot be read or written at the moment
     ├── BusUnavailable            other nodes cannot be reached at the moment
     ├── TooManyFollowers          this node has as many followers of events as it takes
+    ├── NotClosable               a transaction that has ended
     ├── NotFound
     │   ├── UnknownCharger
     │   ├── UnknownMessage
@@ -81,6 +82,13 @@ class TooManyFollowers(OcppdError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"{limit} clients follow the events of this node already")
+
+
+class NotClosable(OcppdError):
+    """The transaction has been stopped, or closed before."""
+
+    def __init__(self, transaction_id: int, state: str) -> None:
+        super().__init__(f"transaction {transaction_id} is {state}")
 
 
 class NotFound(OcppdError):

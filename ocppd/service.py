@@ -47,6 +47,8 @@ log = Logger()
 
 #: How often queued calls are looked through for expired ones.
 EXPIRY_INTERVAL_S: Final = 5.0
+#: How often transactions are looked through for those that nothing is heard of any more.
+STOPS_INTERVAL_S: Final = 60.0
 #: How often what storage has refused is tried again: soon enough for everything to be well five seconds after its return.
 RETRY_INTERVAL_S: Final = 1.0
 #: How long requests that are in progress get to be answered after that.
@@ -127,6 +129,7 @@ class OcppdService(Service):
         self._listen(self.central, storage)
         self._repeat(self._expire, EXPIRY_INTERVAL_S)
         self._repeat(self.central.retry, RETRY_INTERVAL_S)
+        self._repeat(self._look_for_missing_stops, STOPS_INTERVAL_S)
         if storage.shared:
             self._repeat(self._beat, BEAT_S)
         self._take_signals()
@@ -223,6 +226,12 @@ class OcppdService(Service):
             expired = self.central.commands.expire()
             expired.addErrback(lambda failure: failure.trap(StorageUnavailable))  # the writer tells of it; the next round is soon
             expired.addErrback(_log_failure, "queued calls could not be looked through")
+
+    def _look_for_missing_stops(self) -> None:
+        if self.central is not None:
+            marked = self.central.look_for_missing_stops()
+            marked.addErrback(lambda failure: failure.trap(StorageUnavailable))  # the writer tells of it; the next round is soon
+            marked.addErrback(_log_failure, "transactions could not be looked through")
 
     def _beat(self) -> None:
         if self.central is not None:

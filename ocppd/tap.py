@@ -109,7 +109,7 @@ class Options(usage.Options):
             "A class of yours that extends CentralSystemHandlers: module:Class, package.module.Class or path/to/file.py:Class; "
             "the directory of the configuration file is searched first.",
         ),
-        _option("unknown-id-tags", None, "refuse if it has any, else accept", "accept or refuse tags not in configs.json."),
+        _option("unknown-id-tags", None, "refuse once any is known", "accept or refuse id tags that nobody knows."),
         _option("handshake", None, "refuse", "Without a common subprotocol: refuse (HTTP 400) or spec (open, then close)."),
         _option("log-format", None, "text", "text or json lines."),
         _option("log-level", None, "info", "debug, info, warn, error or critical."),

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from ocppd.central import vendors
 from ocppd.central.handler_names import check_names, check_signatures
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.errors import StartFailed
@@ -40,6 +41,7 @@ def load_handlers(spec: str, directories: Sequence[Path]) -> tuple[CentralSystem
     except Exception as error:
         raise StartFailed(f"--handlers {spec}: making a {class_name} failed: {_where(error)}") from error
     check_signatures(made)
+    vendors.check_vendor_methods(made)
     return made, warnings
 
 
@@ -98,5 +100,10 @@ def _where(error: BaseException) -> str:
     text = " ".join(traceback.format_exception_only(error)[-1].split())
     if isinstance(error, SyntaxError):
         return f"{text} ({error.filename}, line {error.lineno})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen ")]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
     return f"{text} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else text
+
+
+def _is_ours(filename: str) -> bool:
+    """Whether a line is of Python's import, or of the decorator that found the mistake."""
+    return filename.startswith("<frozen ") or filename == vendors.__file__

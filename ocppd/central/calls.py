@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
+from msgspec import UnsetType
 
+from ocppd.central.authorization import id_tag_key
 from ocppd.central.redaction import redact_call
 from ocppd.errors import (
     CallCancelled,
@@ -25,9 +27,10 @@ from ocppd.errors import (
     Violation,
 )
 from ocppd.ocppj.frames import CallError
-from ocppd.storage.records import CallEnd, Direction, MessageRecord, MessageState, NewCall
+from ocppd.storage.records import CallEnd, Direction, MessageRecord, MessageState, NewCall, RemoteStart
 from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.codec import decode
+from ocppd.v16.core import RemoteStartTransactionRequest
 from ocppd.v16.smart_charging import SetChargingProfileRequest
 from ocppd.v16.types import ChargingProfilePurposeType, Message
 
@@ -68,6 +71,14 @@ def action_of(request: Message) -> Action:
     if action is None or not action.to_charger:
         raise TypeError(f"{type(request).__name__} is no request to a charger")
     return action
+
+
+def remote_start_of(request: Message) -> RemoteStart | None:
+    """What a transaction must have to come of this request; None where none is to come."""
+    if not isinstance(request, RemoteStartTransactionRequest):
+        return None
+    connector_id = None if isinstance(request.connector_id, UnsetType) else request.connector_id
+    return RemoteStart(connector_id, id_tag_key(request.id_tag))
 
 
 def queues_offline(request: Message, action: str) -> bool:
@@ -153,6 +164,7 @@ class PendingCall:
             created_ms=self.created_ms,
             expires_ms=self.expires_ms,
             waits=self.queues,
+            remote_start=remote_start_of(self.request),
         )
 
     def record(self, state: MessageState) -> MessageRecord:

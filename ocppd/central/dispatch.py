@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import UNSET
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,6 +19,7 @@ from ocppd.central.handler_names import REQUEST_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers, Charger
 from ocppd.central.recorder import Peer, Recorded, Recorder
 from ocppd.central.registration import may_receive
+from ocppd.central.vendors import VendorMessages
 from ocppd.clock import Clock, DelayedCall, now_ms
 from ocppd.errors import ErrorCode, StorageUnavailable, Violation
 from ocppd.ocppj.frames import Call, call_error_frame, call_result_frame, shown_action
@@ -27,7 +27,7 @@ from ocppd.v16 import core
 from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.codec import decode, encode, verify
 from ocppd.v16.timestamps import format_timestamp
-from ocppd.v16.types import DataTransferStatus, IdTagInfo, Message, RegistrationStatus
+from ocppd.v16.types import IdTagInfo, Message, RegistrationStatus
 
 log = Logger()
 
@@ -58,6 +58,10 @@ Observer = Callable[[str, int, Call, bytes], None]
 Registrar = Callable[[str, int, RegistrationStatus], None]
 
 
+#: Gives the verdict of Authorize: (charger, id tag, time of receipt). Fails with StorageUnavailable.
+Authorizer = Callable[[str, str, int], Deferred[IdTagInfo]]
+
+
 class Dispatch:
     """Answers the calls of chargers."""
 
@@ -65,7 +69,7 @@ class Dispatch:
         self,
         recorder: Recorder,
         handlers: CentralSystemHandlers,
-        authorize: Callable[[str], IdTagInfo],
+        authorize: Authorizer,
         clock: Clock,
         observe: Observer,
         registered: Registrar,
@@ -81,7 +85,10 @@ class Dispatch:
             name = f"{action.name}{REQUEST_SUFFIX}"
             if action.from_charger and is_overridden(handlers, name):
                 self._handlers[action.name] = getattr(handlers, name)
-        self._unrecorded: dict[str, Callable[[Any, int], Message]] = {
+        self._vendors = VendorMessages(handlers)
+        if self._vendors:
+            self._handlers["DataTransfer"] = self._vendors.before(self._handlers.get("DataTransfer"))
+        self._unrecorded: dict[str, Callable[[Caller, Any, int], Message | Deferred[Message]]] = {
             "Heartbeat": self._heartbeat,
             "Authorize": self._authorized,
             "DataTransfer": self._data_transfer,
@@ -136,27 +143,39 @@ class Dispatch:
 
     # What is not recorded
 
-    def _heartbeat(self, _: core.HeartbeatRequest, received_ms: int) -> Message:
+    def _heartbeat(self, _: Caller, __: core.HeartbeatRequest, received_ms: int) -> Message:
         return core.HeartbeatConfirmation(current_time=format_timestamp(received_ms))
 
-    def _authorized(self, request: core.AuthorizeRequest, _: int) -> Message:
-        return core.AuthorizeConfirmation(id_tag_info=self._authorize(request.id_tag))
+    def _authorized(self, caller: Caller, request: core.AuthorizeRequest, received_ms: int) -> Deferred[Message]:
+        answer = self._authorize(caller.name, request.id_tag, received_ms)
+        return answer.addCallback(lambda verdict: core.AuthorizeConfirmation(id_tag_info=verdict))
 
-    def _data_transfer(self, _: core.DataTransferRequest, __: int) -> Message:
-        """No vendor is known: UnknownVendorId without data (D-1)."""
-        return core.DataTransferConfirmation(status=DataTransferStatus.UNKNOWN_VENDOR_ID, data=UNSET)
+    def _data_transfer(self, _: Caller, request: core.DataTransferRequest, __: int) -> Message:
+        return self._vendors.answer(request)
 
     def _answer_unrecorded(self, caller: Caller, call: Call, request: Message, received_ms: int) -> bytes | Deferred[bytes]:
-        answer = self._unrecorded[call.action](request, received_ms)
+        answer = self._unrecorded[call.action](caller, request, received_ms)
+        if isinstance(answer, Deferred):
+            answered: Deferred[Any] = answer.addCallback(self._handled, caller, call, request, received_ms)
+            return answered.addErrback(self._unanswered, caller, call, received_ms)
+        return self._handled(answer, caller, call, request, received_ms)
+
+    def _handled(
+        self, answer: Message, caller: Caller, call: Call, request: Message, received_ms: int
+    ) -> bytes | Deferred[bytes]:
         if call.action not in self._handlers:
-            frame = call_result_frame(call.wire_id, encode(answer))
-            self._observe(caller.name, received_ms, call, frame)
-            return frame
+            return self._observed(call_result_frame(call.wire_id, encode(answer)), caller.name, received_ms, call)
         handled: Deferred[Any] = self._handle(caller, call, request, answer, DEADLINE_S)
         handled.addCallback(lambda other: call_result_frame(call.wire_id, encode(other)))
         handled.addErrback(self._handler_failed, caller, call)
-        handled.addCallback(self._observed, caller.name, received_ms, call)
-        return handled
+        return handled.addCallback(self._observed, caller.name, received_ms, call)
+
+    def _unanswered(self, failure: Failure, caller: Caller, call: Call, received_ms: int) -> bytes:
+        """What the answer depends on could not be read."""
+        if not failure.check(StorageUnavailable):
+            log.failure("{charger}: {action} could not be answered", failure, charger=caller.name, action=call.action)
+        frame = call_error_frame(call.wire_id, ErrorCode.INTERNAL_ERROR, "the records cannot be read, please repeat it")
+        return self._observed(frame, caller.name, received_ms, call)
 
     def _observed(self, frame: bytes, charger: str, received_ms: int, call: Call) -> bytes:
         self._observe(charger, received_ms, call, frame)

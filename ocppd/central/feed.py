@@ -253,6 +253,7 @@ class Follower:
                 if news := [each for each in found if passes(each.event, self._which)]:
                     return news
             else:
+                self._after = max(self._after, gaps.complete)  # all that is known was given
                 await self._feed.changed()
         return []
 

@@ -10,6 +10,8 @@ to answer CALLERROR with its code; any other exception is logged and answered In
 longer than its deadline (`ocppd.central.dispatch`) is cancelled: what is recorded is answered as it was recorded, anything
 else, a boot included, InternalError.
 
+A vendor's own messages may each have a method: `@vendor_message("com.example", "Ping")` of `ocppd.central.vendors`.
+
 `{Action}ResponseHandler(charger, request, confirmation)` runs after the answer to a call of ours was recorded,
 `OCPPErrorHandler(charger, request, error)` after a CALLERROR. What they return is awaited and otherwise ignored.
 
@@ -166,7 +168,7 @@ class CentralSystemHandlers:
     def DataTransferRequestHandler(
         self, charger: Charger, request: DataTransferRequest, answer: DataTransferConfirmation
     ) -> Answer[DataTransferConfirmation]:
-        """Called for DataTransfer: a vendor's own message (section 4.3)."""
+        """Called for DataTransfer: a vendor's own message (section 4.3); after the method declared for it, with its answer."""
         return answer
 
     def DiagnosticsStatusNotificationRequestHandler(

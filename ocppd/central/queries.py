@@ -12,7 +12,7 @@ from ocppd.central.chargers import Chargers
 from ocppd.central.connection import Exchange
 from ocppd.central.redaction import redact_call
 from ocppd.config import ChargerSettings
-from ocppd.errors import UnknownMessage, UnknownTransaction
+from ocppd.errors import NotClosable, UnknownMessage, UnknownTransaction
 from ocppd.storage.api import Storage
 from ocppd.storage.records import (
     Boot,
@@ -22,6 +22,7 @@ from ocppd.storage.records import (
     MessageRecord,
     MessageState,
     TransactionRecord,
+    TransactionState,
 )
 from ocppd.v16.types import RegistrationStatus
 
@@ -147,6 +148,18 @@ class Queries:
             return record
 
         return self._storage.read_transaction(transaction_id).addCallback(found)
+
+    def close_transaction(self, transaction_id: int, reason: str, now_ms: int) -> Deferred[TransactionRecord]:
+        """Close a transaction that has no stop (T-29). Fails with UnknownTransaction or NotClosable."""
+
+        def closed(record: TransactionRecord | None) -> TransactionRecord:
+            if record is None:
+                raise UnknownTransaction(str(transaction_id))
+            if record.state is not TransactionState.CLOSED or record.closed_ms != now_ms:
+                raise NotClosable(transaction_id, record.state)
+            return record
+
+        return self._storage.transaction_closed(transaction_id, reason, now_ms).addCallback(closed)
 
 
 def node_name(node: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from twisted.internet.defer import Deferred
 
-from ocppd.central.authorization import id_tag_key
+from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.meter_values import elements_of, instant_or, told_instant
 from ocppd.config import ChargerSettings
 from ocppd.ocppj.frames import Call, call_result_frame
@@ -53,13 +53,13 @@ Method = Callable[[Peer, Call, Any, int], Deferred[Recorded]]
 
 
 class Recorder:
-    """Turns durable messages into use cases of the storage. `authorize` gives the verdict on an id tag now."""
+    """Turns durable messages into use cases of the storage. `rules` give the verdicts on id tags."""
 
-    def __init__(self, storage: Storage, authorize: Callable[[str], IdTagInfo], *, boots_settle: bool = True) -> None:
+    def __init__(self, storage: Storage, rules: Rules, *, boots_settle: bool = True) -> None:
         """`boots_settle`: our verdict on a boot holds at once. Where a user's handler has a say, only its verdict does."""
         self._storage = storage
         self._boots_settle = boots_settle
-        self._authorize = authorize
+        self._rules = rules
         #: The durable actions: transaction frames, boots, statuses, security frames (docs/http-api.md).
         self.methods: dict[str, Method] = {
             "BootNotification": self._boot,
@@ -129,9 +129,7 @@ class Recorder:
         return done.addCallback(self._plainly_recorded, answer)
 
     def _start(self, peer: Peer, call: Call, request: core.StartTransactionRequest, now_ms: int) -> Deferred[Recorded]:
-        verdict = self._authorize(request.id_tag)
-
-        def answer(transaction_id: int) -> core.StartTransactionConfirmation:
+        def answer(transaction_id: int, verdict: IdTagInfo) -> core.StartTransactionConfirmation:
             return core.StartTransactionConfirmation(id_tag_info=verdict, transaction_id=transaction_id)
 
         started_ms = told_instant(request.timestamp)
@@ -142,13 +140,14 @@ class Recorder:
             meter_start_wh=request.meter_start,
             timestamp_ms=started_ms,
             reservation_id=_optional(request.reservation_id),
-            verdict=verdict.status,
-            answer=lambda transaction_id: _frame(call, answer(transaction_id)),
+            configured=self._rules.configured,
+            judge=lambda standing: self._rules.verdict_at_start(standing, now_ms),
+            answer=lambda transaction_id, verdict: _frame(call, answer(transaction_id, verdict)),
             flags=_start_flags(request, started_ms, now_ms),
         )
 
         def recorded(started: Started) -> Recorded:
-            given = answer(started.transaction_id)
+            given = answer(started.transaction_id, started.verdict)
 
             def amend(other: core.StartTransactionConfirmation, frame: str) -> Deferred[None]:
                 if other.transaction_id != started.transaction_id:
@@ -161,25 +160,30 @@ class Recorder:
 
     def _stop(self, peer: Peer, call: Call, request: core.StopTransactionRequest, now_ms: int) -> Deferred[Recorded]:
         id_tag = _optional(request.id_tag)
-        verdict = None if id_tag is None else self._authorize(id_tag)
-        answer = core.StopTransactionConfirmation(id_tag_info=UNSET if verdict is None else verdict)
+
+        def answer(verdict: IdTagInfo | None) -> core.StopTransactionConfirmation:
+            return core.StopTransactionConfirmation(id_tag_info=UNSET if verdict is None else verdict)
+
         stopped_ms = instant_or(request.timestamp, now_ms)
         data = request.transaction_data
         stop = Stop(
             transaction_id=request.transaction_id,
             id_tag=id_tag,
+            id_tag_key=None if id_tag is None else id_tag_key(id_tag),
             meter_stop_wh=request.meter_stop,
             timestamp_ms=stopped_ms,
             reason=str(Reason.LOCAL if isinstance(request.reason, UnsetType) else request.reason),
-            verdict=None if verdict is None else verdict.status,
+            configured=self._rules.configured,
+            judge=lambda standing: self._rules.verdict(standing, now_ms),
+            answer=lambda verdict: _frame(call, answer(verdict)),
             elements=() if isinstance(data, UnsetType) else elements_of(call.payload, data),
             flags=_time_flags(told_instant(request.timestamp), now_ms),
         )
 
         def recorded(stopped: Stopped) -> Recorded:
-            return self._plainly_recorded(stopped.sequence, answer)
+            return self._plainly_recorded(stopped.sequence, answer(stopped.verdict))
 
-        return self._storage.transaction_stopped(_inbound(peer, call, _frame(call, answer), now_ms), stop).addCallback(recorded)
+        return self._storage.transaction_stopped(_inbound(peer, call, "", now_ms), stop).addCallback(recorded)
 
     def _meter_values(self, peer: Peer, call: Call, request: core.MeterValuesRequest, now_ms: int) -> Deferred[Recorded]:
         answer = core.MeterValuesConfirmation()

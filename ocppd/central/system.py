@@ -5,14 +5,14 @@ Built once by `ocppd.service`; nothing here knows how bytes travel or where reco
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ocppd.bus.api import Bus
-from ocppd.central.authorization import authorize
+from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.chargers import Chargers
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
@@ -27,13 +27,16 @@ from ocppd.central.recorder import Recorder
 from ocppd.central.waiters import Waiters
 from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Configuration, UnknownIdTags
-from ocppd.errors import CallErrorReceived
+from ocppd.errors import CallErrorReceived, StorageUnavailable
 from ocppd.ocppj.frames import Call
 from ocppd.storage.api import Storage
-from ocppd.storage.records import ConnectedCharger
-from ocppd.v16.types import IdTagInfo, Message, RegistrationStatus
+from ocppd.storage.records import ConnectedCharger, Standing
+from ocppd.v16.types import AuthorizationStatus, IdTagInfo, Message, RegistrationStatus
 
 log = Logger()
+
+#: T-28: a transaction of which nothing was heard for so long; its stop is still welcome.
+STOP_MISSING_MS: Final = 24 * 3600 * 1000
 
 
 class CentralSystem:
@@ -51,8 +54,8 @@ class CentralSystem:
         self._storage = storage
         self._clock = clock
         self._handlers = handlers
-        self._unknown_id_tags = unknown_id_tags
         self.chargers = Chargers(configuration, clock)
+        self.rules = Rules(lambda: self.chargers.configuration, unknown_id_tags)
         waiters = Waiters(clock)
         self._bus = bus
         self._ends = Ends(storage, clock, Hooks(self._answered, self._refused), waiters, bus)
@@ -61,7 +64,7 @@ class CentralSystem:
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
-        recorder = Recorder(storage, self._authorize, boots_settle=boots_settle)
+        recorder = Recorder(storage, self.rules, boots_settle=boots_settle)
         dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered)
         self._wiring = Wiring(
             clock=clock,
@@ -77,6 +80,18 @@ class CentralSystem:
     def retry(self) -> None:
         """Try again what storage has refused. To be called every second or so."""
         self._ends.record_again()
+
+    def look_for_missing_stops(self) -> Deferred[None]:
+        """Mark transactions of which nothing was heard for a day (T-28). Fails with StorageUnavailable."""
+        now = now_ms(self._clock)
+
+        def marked(ids: list[int]) -> None:
+            if ids:
+                log.warn(
+                    "{count} transactions have not been heard of for a day: their stops are missing", count=len(ids), ids=ids
+                )
+
+        return self._storage.stops_missing(now - STOP_MISSING_MS, now).addCallback(marked)
 
     # Connections
 
@@ -164,8 +179,21 @@ class CentralSystem:
 
     # What the wiring asks
 
-    def _authorize(self, id_tag: str) -> IdTagInfo:
-        return authorize(id_tag, self.chargers.configuration.id_tags, self._unknown_id_tags, now_ms(self._clock))
+    def _authorize(self, charger: str, id_tag: str, received_ms: int) -> Deferred[IdTagInfo]:
+        key = id_tag_key(id_tag)
+
+        def judge(standing: Standing) -> IdTagInfo:
+            verdict = self.rules.verdict(standing, received_ms)
+            if standing.tag is None and verdict.status is AuthorizationStatus.INVALID:
+                seen = self._storage.unknown_id_tag_seen(id_tag, key, charger, received_ms)
+                seen.addErrback(lambda failure: failure.trap(StorageUnavailable))
+                seen.addErrback(_log_bug, charger)
+            return verdict
+
+        configured = self.rules.configured
+        if key in configured:  # nothing is to be looked up
+            return succeed(judge(Standing(tag=configured[key], any_known=True)))
+        return self._storage.id_tag_standing(key, configured, charger, received_ms).addCallback(judge)
 
     def _observe(self, charger: str, received_ms: int, call: Call, answer: bytes) -> None:
         self.chargers.remember(charger, Exchange(received_ms, call, answer))
@@ -189,7 +217,7 @@ class Absent:
 
 
 def _log_bug(failure: Failure, charger: str) -> None:
-    log.failure("{charger}: its disconnection was not recorded", failure, charger=charger)
+    log.failure("{charger}: something of it was not recorded", failure, charger=charger)
 
 
 def _log_not_sent(failure: Failure, charger: str) -> None:

@@ -29,6 +29,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         commands=central.commands,
         queries=central.queries,
         feed=central.feed,
+        rules=central.rules,
         storage=storage,
         clock=reactor,
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),

@@ -17,13 +17,17 @@ from ocppd.storage.records import (
     Boot,
     CallEnd,
     Census,
+    Changed,
     ChargerRecord,
+    Configured,
     ConnectedCharger,
     ConnectorRecord,
     DroppedCall,
     Event,
     EventFilter,
     Holding,
+    IdTag,
+    IdTagFilter,
     Inbound,
     MessageFilter,
     MessageRecord,
@@ -33,6 +37,7 @@ from ocppd.storage.records import (
     NewCall,
     Newest,
     QueuedCall,
+    Standing,
     Start,
     Started,
     Status,
@@ -42,6 +47,7 @@ from ocppd.storage.records import (
     Tail,
     TransactionFilter,
     TransactionRecord,
+    UnknownIdTag,
 )
 from ocppd.v16.types import AuthorizationStatus, RegistrationStatus
 
@@ -102,6 +108,12 @@ class TransactionRecords(Protocol):
     ) -> Deferred[int]:
         """Store each element once (M-9), linked as REQUIREMENTS M-4 and M-5 say; fires with the message's sequence."""
 
+    def transaction_closed(self, transaction_id: int, reason: str, now_ms: int) -> Deferred[TransactionRecord | None]:
+        """Close a transaction that has no stop; fires with it as it is then, closed or not, None where there is none."""
+
+    def stops_missing(self, before_ms: int, now_ms: int) -> Deferred[list[int]]:
+        """Mark what is open and was not heard of since as `stopMissing` (REQUIREMENTS T-28); fires with the ids."""
+
     def read_transaction(self, transaction_id: int) -> Deferred[TransactionRecord | None]: ...
 
     def list_transactions(self, which: TransactionFilter, after: int | None, limit: int) -> Deferred[list[TransactionRecord]]:
@@ -109,6 +121,36 @@ class TransactionRecords(Protocol):
 
     def list_meter_values(self, which: MeterValueFilter, after: int | None, limit: int) -> Deferred[list[MeterValueRecord]]:
         """In order of arrival, from the sequence `after` on (that one included)."""
+
+
+class IdTagRecords(Protocol):
+    """Id tags that operators keep, and those that nobody knows. `configured` come before what is in the records."""
+
+    def id_tag_standing(self, key: str, configured: Configured, charger: str = "", now_ms: int = 0) -> Deferred[Standing]:
+        """What a verdict in Authorize at this charger depends on; of transactions it says nothing (A-1)."""
+
+    def unknown_id_tag_seen(self, id_tag: str, key: str, charger: str, now_ms: int) -> Deferred[None]:
+        """A tag was refused because nobody knows it (A-5). Of very many the oldest are forgotten."""
+
+    def put_id_tag(self, tag: IdTag, expected: int | None, now_ms: int) -> Deferred[Changed]:
+        """Make it or change it, where its version is the one `expected` (0: there is none; None: whatever it is)."""
+
+    def put_id_tags(self, tags: Sequence[IdTag], now_ms: int) -> Deferred[list[Changed]]:
+        """Make or change all of these, or none."""
+
+    def delete_id_tag(self, key: str, expected: int | None) -> Deferred[Changed]:
+        """Delete it, where its version is the one `expected`."""
+
+    def read_id_tag(self, key: str) -> Deferred[IdTag | None]: ...
+
+    def list_id_tags(self, which: IdTagFilter, after: str, limit: int) -> Deferred[list[IdTag]]:
+        """In order of their keys as the database compares them, behind the key `after`."""
+
+    def list_unknown_id_tags(self, after: str, limit: int) -> Deferred[list[UnknownIdTag]]:
+        """In order of their keys, behind the key `after`."""
+
+    def forget_unknown_id_tag(self, key: str) -> Deferred[bool]:
+        """Fires with whether it was remembered."""
 
 
 class MessageRecords(Protocol):
@@ -208,7 +250,7 @@ class NodeRecords(Protocol):
         """This node holds nothing more; what it has sent and heard nothing about is `unknown`."""
 
 
-class Storage(ChargerRecords, TransactionRecords, MessageRecords, EventRecords, NodeRecords, Protocol):
+class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, EventRecords, NodeRecords, Protocol):
     """All records of an installation."""
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import TextClause, and_, bindparam, func, insert, null, or_, select, text, update
 
-from ocppd.storage import events
+from ocppd.storage import events, remote_starts
 from ocppd.storage.messages import CALL, RECORD, THIS_CALL, record_of
 from ocppd.storage.records import (
     Acceptance,
@@ -213,6 +213,7 @@ def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState
             "waits": call.waits,
         },
     )
+    remote_starts.kept(unit, call, int(row[0]))
     return int(row[0])
 
 

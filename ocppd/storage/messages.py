@@ -33,6 +33,7 @@ RECORD = (
     messages.c.expires_ms,
     messages.c.detail,
     messages.c.origin,
+    messages.c.transaction_id,
 )
 
 _RECEIVED = Statement(
@@ -140,7 +141,7 @@ def _conditions(which: MessageFilter) -> Iterator[ColumnElement[bool]]:
 def record_of(row: Any) -> MessageRecord:
     """The record in a row of `RECORD`."""
     (sequence, message_id, charger, direction, action, state, created_ms, frame) = row[:8]
-    (answer, outcome, late, sent_ms, answered_ms, expires_ms, detail, origin) = row[8:]
+    (answer, outcome, late, sent_ms, answered_ms, expires_ms, detail, origin, transaction_id) = row[8:]
     return MessageRecord(
         sequence=sequence,
         message_id=message_id,
@@ -158,4 +159,5 @@ def record_of(row: Any) -> MessageRecord:
         expires_ms=expires_ms,
         detail=detail,
         origin=origin,
+        transaction_id=transaction_id,
     )

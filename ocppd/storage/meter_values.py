@@ -67,14 +67,14 @@ def received(
 
     An element belongs to the transaction that is named, else to the one open there when it was measured.
     """
+    named = transaction_id if transaction_id is not None and is_transaction_id(transaction_id) else UNLINKED
     if connector_id < 1:
         keep(unit, message, connector_id, UNLINKED, elements)
     else:
-        named = transaction_id if transaction_id is not None and is_transaction_id(transaction_id) else UNLINKED
         for element in elements:
             begun = FAR_FUTURE_MS if element.timestamp_ms == UNREADABLE_MS else element.timestamp_ms
             unit.send(_LINKED, {**_row(message, connector_id, element), "the_id": named, "started_by_ms": begun})
-    return journal.received(unit, message, message.answer, later=True)
+    return journal.received(unit, message, message.answer, transaction_id=named or None, later=True)
 
 
 def keep(unit: Unit, message: Inbound, connector_id: int, transaction_id: int, elements: tuple[MeterValueElement, ...]) -> None:

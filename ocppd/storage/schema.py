@@ -35,6 +35,7 @@ IS_PENDING = text("state = 'queued' OR state = 'sent'")
 IS_OUR_CALL = text("direction = 'toCharger'")
 IS_FROM_CHARGER = text("direction = 'fromCharger'")
 IS_OPEN = text("state = 'open'")
+IS_UNBOUND = text("transaction_id IS NULL")
 
 #: The processes that use these records: one for SQLite, several for PostgreSQL.
 nodes = Table(
@@ -112,6 +113,8 @@ transactions = Table(
     Column("connector_id", BigInteger, nullable=False),
     Column("id_tag", Text, nullable=False),
     Column("id_tag_key", Text, nullable=False),
+    # The parent of the tag when it was presented, for comparison.
+    Column("parent_key", Text),
     Column("state", Text, nullable=False),
     Column("verdict", Text, nullable=False),
     Column("meter_start_wh", BigInteger, nullable=False),
@@ -129,6 +132,11 @@ transactions = Table(
     Column("reason", Text),
     # A JSON list of texts.
     Column("flags", Text, nullable=False),
+    # An operator's.
+    Column("closed_ms", BigInteger),
+    Column("close_reason", Text),
+    # The id of the RemoteStartTransaction that it came of.
+    Column("remote_start", Text),
     Index(
         "transactions_start",
         "charger",
@@ -141,8 +149,39 @@ transactions = Table(
     ),
     Index("transactions_open", "charger", "connector_id", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
     Index("transactions_of_charger", "charger", "transaction_id"),
+    Index("transactions_active_tag", "id_tag_key", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
+    Index("transactions_active_group", "parent_key", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
     Index("transactions_of_tag", "id_tag_key", "transaction_id"),
     sqlite_autoincrement=True,
+)
+
+id_tags = Table(
+    "id_tags",
+    metadata,
+    # The tag for comparison (REQUIREMENTS G-3).
+    Column("key", Text, primary_key=True),
+    Column("id_tag", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("parent", Text),
+    Column("parent_key", Text),
+    Column("expiry_ms", BigInteger),
+    Column("max_active", BigInteger),
+    Column("note", Text),
+    Column("version", BigInteger, nullable=False),
+    Index("id_tags_of_parent", "parent_key", "key"),
+)
+
+#: Tags that were presented, and refused because nobody knows them.
+unknown_id_tags = Table(
+    "unknown_id_tags",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("id_tag", Text, nullable=False),
+    Column("charger", Text, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Index("unknown_id_tags_seen", "last_ms"),
 )
 
 meter_values = Table(
@@ -184,7 +223,7 @@ messages = Table(
     Column("detail", Text),
     # The whole frame, encrypted, where `frame` is redacted.
     Column("secret", LargeBinary),
-    # Of the start or stop that this message is.
+    # Of the start or stop that this message is; that meter values name; that came of our remote start.
     Column("transaction_id", Integer),
     # The node that accepted a call of ours, and is told when it ends.
     Column("origin", Text),
@@ -212,6 +251,20 @@ events = Table(
     # A JSON object of texts.
     Column("members", Text),
     Index("events_of_charger", "charger", "sequence"),
+)
+
+#: Calls of ours that a transaction is to come of.
+remote_starts = Table(
+    "remote_starts",
+    metadata,
+    # That of the journal entry.
+    Column("sequence", SEQUENCE, primary_key=True, autoincrement=False),
+    Column("charger", Text, nullable=False),
+    # Null where the charger chooses.
+    Column("connector_id", BigInteger),
+    Column("id_tag_key", Text, nullable=False),
+    Column("transaction_id", Integer),
+    Index("remote_starts_waiting", "charger", "id_tag_key", "sequence", sqlite_where=IS_UNBOUND, postgresql_where=IS_UNBOUND),
 )
 
 #: One row that is written to find out whether a write could be committed now.

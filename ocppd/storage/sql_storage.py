@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from ocppd.errors import StorageUnavailable
-from ocppd.storage import calls, chargers, event_lists, messages, meter_values, nodes, probe, transactions
+from ocppd.storage import calls, chargers, event_lists, id_tags, messages, meter_values, nodes, probe, transactions
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
@@ -23,13 +23,17 @@ from ocppd.storage.records import (
     Boot,
     CallEnd,
     Census,
+    Changed,
     ChargerRecord,
+    Configured,
     ConnectedCharger,
     ConnectorRecord,
     DroppedCall,
     Event,
     EventFilter,
     Holding,
+    IdTag,
+    IdTagFilter,
     Inbound,
     MessageFilter,
     MessageRecord,
@@ -39,6 +43,7 @@ from ocppd.storage.records import (
     NewCall,
     Newest,
     QueuedCall,
+    Standing,
     Start,
     Started,
     Status,
@@ -48,6 +53,7 @@ from ocppd.storage.records import (
     Tail,
     TransactionFilter,
     TransactionRecord,
+    UnknownIdTag,
 )
 from ocppd.storage.secrets import Secrets
 from ocppd.storage.unit import Unit
@@ -184,6 +190,12 @@ class SqlStorage:
     ) -> Deferred[int]:
         return self._write(meter_values.received, message, connector_id, transaction_id, elements)
 
+    def transaction_closed(self, transaction_id: int, reason: str, now_ms: int) -> Deferred[TransactionRecord | None]:
+        return self._write(transactions.closed, transaction_id, reason, now_ms)
+
+    def stops_missing(self, before_ms: int, now_ms: int) -> Deferred[list[int]]:
+        return self._write(transactions.stops_missing, before_ms, now_ms)
+
     def read_transaction(self, transaction_id: int) -> Deferred[TransactionRecord | None]:
         return self._read(transactions.read, transaction_id)
 
@@ -192,6 +204,35 @@ class SqlStorage:
 
     def list_meter_values(self, which: MeterValueFilter, after: int | None, limit: int) -> Deferred[list[MeterValueRecord]]:
         return self._read(meter_values.list_meter_values, which, after, limit)
+
+    # IdTagRecords
+
+    def id_tag_standing(self, key: str, configured: Configured, charger: str = "", now_ms: int = 0) -> Deferred[Standing]:
+        return self._read(id_tags.standing, key, configured, charger, now_ms)
+
+    def unknown_id_tag_seen(self, id_tag: str, key: str, charger: str, now_ms: int) -> Deferred[None]:
+        return self._write(id_tags.unknown_seen, id_tag, key, charger, now_ms)
+
+    def put_id_tag(self, tag: IdTag, expected: int | None, now_ms: int) -> Deferred[Changed]:
+        return self._write(id_tags.put, tag, expected, now_ms)
+
+    def put_id_tags(self, tags: Sequence[IdTag], now_ms: int) -> Deferred[list[Changed]]:
+        return self._write(id_tags.put_all, tuple(tags), now_ms)
+
+    def delete_id_tag(self, key: str, expected: int | None) -> Deferred[Changed]:
+        return self._write(id_tags.deleted, key, expected)
+
+    def read_id_tag(self, key: str) -> Deferred[IdTag | None]:
+        return self._read(id_tags.read, key)
+
+    def list_id_tags(self, which: IdTagFilter, after: str, limit: int) -> Deferred[list[IdTag]]:
+        return self._read(id_tags.list_id_tags, which, after, limit)
+
+    def list_unknown_id_tags(self, after: str, limit: int) -> Deferred[list[UnknownIdTag]]:
+        return self._read(id_tags.list_unknown, after, limit)
+
+    def forget_unknown_id_tag(self, key: str) -> Deferred[bool]:
+        return self._write(id_tags.forget_unknown, key)
 
     # MessageRecords
 

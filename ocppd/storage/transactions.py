@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, exists, or_, select, update
 
+from ocppd.storage import events, id_tags, meter_values, reconciliation, remote_starts
 from ocppd.storage import messages as journal
-from ocppd.storage import meter_values
 from ocppd.storage.clean import clean_text
 from ocppd.storage.records import (
     UNREADABLE_FLAG,
+    EventKind,
+    IdTag,
     Inbound,
+    Standing,
     Start,
     Started,
     Stop,
@@ -27,8 +31,9 @@ from ocppd.storage.records import (
     TransactionState,
 )
 from ocppd.storage.schema import IS_OPEN, messages, transactions
-from ocppd.storage.unit import Statement, Unit, values_of
-from ocppd.v16.types import AuthorizationStatus
+from ocppd.storage.schema import meter_values as values_table
+from ocppd.storage.unit import Parameters, Statement, Unit, values_of
+from ocppd.v16.types import AuthorizationStatus, IdTagInfo
 
 #: 2010-01-01T00:00:00Z. A start with an earlier timestamp comes from a clock that was never set (REQUIREMENTS T-4).
 CLOCK_WAS_SET_MS = 1_262_304_000_000
@@ -40,6 +45,8 @@ UNSET_CLOCK_WINDOW_MS = 10 * 60 * 1000
 METER_FELL = "meterFell"
 STOP_BEFORE_START = "stopBeforeStart"
 ENERGY_ABSURD = "energyAbsurd"
+#: It was stopped by a tag that has nothing to do with the one that started it (REQUIREMENTS T-24).
+OTHER_TAG = "stoppedByOtherTag"
 
 #: 2 GWh in one transaction: the same bound as for what a meter may show by definition, 32 bit (REQUIREMENTS G-6).
 MOST_ENERGY_WH = 2**31 - 1
@@ -63,6 +70,9 @@ _RECORD = (
     "stop_id_tag",
     "reason",
     "flags",
+    "closed_ms",
+    "close_reason",
+    "remote_start",
 )
 _COLUMNS = tuple(transactions.c[name] for name in _RECORD)
 
@@ -96,6 +106,7 @@ _STARTED = Statement.upsert(
             "connector_id",
             "id_tag",
             "id_tag_key",
+            "parent_key",
             "state",
             "verdict",
             "meter_start_wh",
@@ -106,8 +117,9 @@ _STARTED = Statement.upsert(
             "reservation_id",
             "flags",
         )
+        .values(remote_start=remote_starts.MESSAGE_ID)
         .on_conflict_do_nothing()
-        .returning(transactions.c.transaction_id)
+        .returning(transactions.c.transaction_id, transactions.c.remote_start)
     ),
 )
 _VERDICT = Statement(update(transactions).where(_THIS).values(verdict=bindparam("new_verdict")))
@@ -127,6 +139,26 @@ _STOPPED = Statement(
     )
 )
 _READ = Statement(select(*_COLUMNS).where(_THIS))
+#: What an operator may close (REQUIREMENTS T-29).
+CLOSABLE = (TransactionState.OPEN, TransactionState.STOP_MISSING, TransactionState.SUPERSEDED)
+_CLOSED = Statement(
+    update(transactions)
+    .where(_THIS, or_(*(transactions.c.state == bindparam(state.name, type_=Text()) for state in CLOSABLE)))
+    .values(state=bindparam("new_state"), closed_ms=bindparam("now_ms"), close_reason=bindparam("why"))
+)
+#: A sign of life of a transaction.
+_HEARD_OF = exists().where(
+    values_table.c.charger == transactions.c.charger,
+    values_table.c.transaction_id == transactions.c.transaction_id,
+    values_table.c.received_ms >= bindparam("before_ms"),
+)
+_STOP_MISSING = Statement(
+    update(transactions)
+    .where(IS_OPEN, transactions.c.start_received_ms < bindparam("before_ms"), ~_HEARD_OF)
+    .values(state=bindparam("new_state"))
+    .returning(transactions.c.transaction_id, transactions.c.charger)
+)
+_KEYS = Statement(select(transactions.c.id_tag_key, transactions.c.parent_key).where(_THIS))
 
 
 def started(unit: Unit, message: Inbound, start: Start) -> Started:
@@ -134,18 +166,21 @@ def started(unit: Unit, message: Inbound, start: Start) -> Started:
 
     A repeat changes nothing but the verdict: the one that the charger was told last is the one that it acts upon.
     """
+    standing = id_tags.standing_at_start(unit, message, start)
+    verdict = start.judge(standing)
+    id_tags.refused(unit, standing, verdict, start.id_tag, start.id_tag_key, message.charger, message.received_ms)
     found = _same_start(unit, message, start)
-    inserted = _insert(unit, message, start) if found is None else None
+    inserted = None if found is not None else _insert(unit, message, start, standing, verdict.status)
     if inserted is None:
         # Where there was none a moment ago, another node was faster; the insert has waited for its commit.
         transaction_id = _same_start(unit, message, start) if found is None else found
         assert transaction_id is not None, "what an insert conflicts with is there"
-        unit.send(_VERDICT, {"the_id": transaction_id, "new_verdict": start.verdict.value})
+        unit.send(_VERDICT, {"the_id": transaction_id, "new_verdict": verdict.status.value})
     else:
         transaction_id = inserted
-    answer = clean_text(start.answer(transaction_id))
+    answer = clean_text(start.answer(transaction_id, verdict))
     sequence = journal.received(unit, message, answer, transaction_id=transaction_id)
-    return Started(transaction_id, inserted is None, sequence)
+    return Started(transaction_id, inserted is None, sequence, verdict)
 
 
 def _same_start(unit: Unit, message: Inbound, start: Start) -> int | None:
@@ -168,7 +203,7 @@ def _same_start(unit: Unit, message: Inbound, start: Start) -> int | None:
     return int(transaction_id)
 
 
-def _insert(unit: Unit, message: Inbound, start: Start) -> int | None:
+def _insert(unit: Unit, message: Inbound, start: Start, standing: Standing, verdict: AuthorizationStatus) -> int | None:
     """A fresh transaction; None where the same start was recorded meanwhile.
 
     One that is still open on that connector is superseded (REQUIREMENTS T-7).
@@ -182,8 +217,9 @@ def _insert(unit: Unit, message: Inbound, start: Start) -> int | None:
             "connector_id": start.connector_id,
             "id_tag": start.id_tag,
             "id_tag_key": start.id_tag_key,
+            "parent_key": None if standing.tag is None else standing.tag.parent_key,
             "state": TransactionState.OPEN.value,
-            "verdict": start.verdict.value,
+            "verdict": verdict.value,
             "meter_start_wh": start.meter_start_wh,
             "started_ms": start.timestamp_ms,
             "start_received_ms": message.received_ms,
@@ -191,9 +227,15 @@ def _insert(unit: Unit, message: Inbound, start: Start) -> int | None:
             "message_id": message.message_id,
             "reservation_id": start.reservation_id,
             "flags": json.dumps(start.flags),
+            **id_tags.sought_by(message, start),
         },
     )
-    return None if row is None else int(row[0])
+    if row is None:
+        return None
+    transaction_id, remote_start = row
+    if remote_start is not None:
+        remote_starts.bound(unit, remote_start, transaction_id)
+    return int(transaction_id)
 
 
 def verdict_amended(unit: Unit, sequence: int, answer: str, verdict: AuthorizationStatus) -> None:
@@ -206,23 +248,38 @@ def verdict_amended(unit: Unit, sequence: int, answer: str, verdict: Authorizati
 
 def stopped(unit: Unit, message: Inbound, stop: Stop) -> Stopped:
     """See `TransactionRecords.transaction_stopped`."""
-    found = read(unit, stop.transaction_id)
+    tag, verdict = _judge(unit, message, stop)
+    answer = clean_text(stop.answer(verdict))
+    nameless = stop.transaction_id == reconciliation.NAMELESS
+    transaction_id = reconciliation.transaction_of(unit, message, stop) if nameless else stop.transaction_id
+    found = None if transaction_id is None else read(unit, transaction_id)
     if found is None or found.charger != message.charger:
-        sequence = journal.received(unit, message, message.answer, outcome=StopOutcome.ORPHAN.value)
+        sequence = journal.received(unit, message, answer, outcome=StopOutcome.ORPHAN.value)
         meter_values.keep(unit, message, 0, meter_values.UNLINKED, stop.elements)
-        return Stopped(StopOutcome.ORPHAN, sequence)
+        return Stopped(StopOutcome.ORPHAN, sequence, verdict)
     outcome = _outcome(found, stop)
     if outcome is StopOutcome.STOPPED:
-        _stop(unit, message, stop, found)
+        flags = (*stop.flags, reconciliation.RECONCILED) if nameless else stop.flags
+        _stop(unit, message, replace(stop, flags=flags), found, tag)
     sequence = journal.received(
         unit,
         message,
-        message.answer,
+        answer,
         outcome=None if outcome is StopOutcome.STOPPED else outcome.value,
         transaction_id=found.transaction_id,
     )
     meter_values.keep(unit, message, found.connector_id, found.transaction_id, stop.elements)
-    return Stopped(outcome, sequence)
+    return Stopped(outcome, sequence, verdict)
+
+
+def _judge(unit: Unit, message: Inbound, stop: Stop) -> tuple[IdTag | None, IdTagInfo | None]:
+    """The tag that stops, and the verdict on it, as it would be for Authorize (REQUIREMENTS T-20)."""
+    if stop.id_tag is None or stop.id_tag_key is None:
+        return None, None
+    standing = id_tags.standing(unit, stop.id_tag_key, stop.configured, message.charger, message.received_ms)
+    verdict = stop.judge(standing)
+    id_tags.refused(unit, standing, verdict, stop.id_tag, stop.id_tag_key, message.charger, message.received_ms)
+    return standing.tag, verdict
 
 
 def _outcome(found: TransactionRecord, stop: Stop) -> StopOutcome:
@@ -235,7 +292,17 @@ def _outcome(found: TransactionRecord, stop: Stop) -> StopOutcome:
     return StopOutcome.SUSPECT
 
 
-def _stop(unit: Unit, message: Inbound, stop: Stop, found: TransactionRecord) -> None:
+def _belongs(unit: Unit, stop: Stop, found: TransactionRecord, tag: IdTag | None) -> bool:
+    """Whether a tag may stop what another one started: the same, one of its group, or the group's own (T-24, A-2b)."""
+    if stop.id_tag_key is None:
+        return True
+    key, parent_key = unit.one(_KEYS, {"the_id": found.transaction_id})
+    if stop.id_tag_key == key:
+        return True
+    return parent_key is not None and parent_key in (stop.id_tag_key, None if tag is None else tag.parent_key)
+
+
+def _stop(unit: Unit, message: Inbound, stop: Stop, found: TransactionRecord, tag: IdTag | None) -> None:
     energy_wh = stop.meter_stop_wh - found.meter_start_wh
     doubts = []
     if energy_wh < 0:
@@ -244,6 +311,7 @@ def _stop(unit: Unit, message: Inbound, stop: Stop, found: TransactionRecord) ->
         doubts.append(ENERGY_ABSURD)
     if stop.timestamp_ms < found.started_ms:
         doubts.append(STOP_BEFORE_START)
+    notes = [] if _belongs(unit, stop, found, tag) else [OTHER_TAG]
     unit.send(
         _STOPPED,
         {
@@ -255,9 +323,35 @@ def _stop(unit: Unit, message: Inbound, stop: Stop, found: TransactionRecord) ->
             "new_stop_received_ms": message.received_ms,
             "new_stop_id_tag": stop.id_tag,
             "new_reason": stop.reason,
-            "new_flags": json.dumps(tuple(dict.fromkeys((*found.flags, *stop.flags, *doubts)))),
+            "new_flags": json.dumps(tuple(dict.fromkeys((*found.flags, *stop.flags, *doubts, *notes)))),
         },
     )
+
+
+def closed(unit: Unit, transaction_id: int, reason: str, now_ms: int) -> TransactionRecord | None:
+    """See `TransactionRecords.transaction_closed`."""
+    row: Parameters = {
+        "the_id": transaction_id,
+        "new_state": TransactionState.CLOSED.value,
+        "now_ms": now_ms,
+        "why": reason,
+        **{state.name: state.value for state in CLOSABLE},
+    }
+    changed = meter_values.is_transaction_id(transaction_id) and unit.run(_CLOSED, row) == 1
+    found = read(unit, transaction_id)
+    if changed and found is not None:
+        events.happened(
+            unit, EventKind.TRANSACTION_CLOSED, found.charger, now_ms, transactionId=str(transaction_id), reason=reason
+        )
+    return found
+
+
+def stops_missing(unit: Unit, before_ms: int, now_ms: int) -> list[int]:
+    """See `TransactionRecords.stops_missing`."""
+    found = unit.all(_STOP_MISSING, {"before_ms": before_ms, "new_state": TransactionState.STOP_MISSING.value})
+    for transaction_id, charger in found:
+        events.happened(unit, EventKind.STOP_MISSING, charger, now_ms, transactionId=str(transaction_id))
+    return sorted(row[0] for row in found)
 
 
 def read(unit: Unit, transaction_id: int) -> TransactionRecord | None:

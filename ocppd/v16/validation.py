@@ -129,7 +129,7 @@ def _object(shape: ObjectShape, value: dict[str, Any], pointer: str, by_letter: 
     for name, item in tuple(value.items()):
         member = shape.members.get(name)
         if member is None:
-            yield Finding(Fault.UNKNOWN_MEMBER, Place(value, name, shape, True, f"{pointer}/{_escaped(name)}"))
+            yield Finding(Fault.UNKNOWN_MEMBER, Place(value, name, shape, True, f"{pointer}/{escaped(name)}"))
         else:
             yield from _item(member.shape, item, by_letter, value, name, not member.required, pointer)
     for name, member in shape.members.items():
@@ -139,7 +139,7 @@ def _object(shape: ObjectShape, value: dict[str, Any], pointer: str, by_letter: 
         yield from rules.broken(shape.kind, value, pointer)
 
 
-def _escaped(name: object) -> str:
+def escaped(name: object) -> str:
     """A member's name in a JSON pointer (RFC 6901), safe to be logged and sent back."""
     text = UNSAFE.sub("\ufffd", str(name))
     if len(text) > _MAX_NAME_LENGTH:

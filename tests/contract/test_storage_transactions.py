@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_twisted
 
 from ocppd.storage.records import (
+    EventFilter,
+    EventKind,
     MessageFilter,
     MeterValueFilter,
     MeterValueRecord,
@@ -153,10 +156,10 @@ async def test_a_stop_is_recorded_whole(storage: SqlStorage) -> None:
     assert (found.stop_id_tag, found.reason, found.flags) == (None, "Remote", ("a", "b"))
     journaled = await storage.read_message(message.message_id)
     assert journaled is not None
-    assert (journaled.sequence, journaled.outcome, journaled.answer) == (stopped.sequence, None, message.answer)
+    assert (journaled.sequence, journaled.outcome, journaled.answer) == (stopped.sequence, None, '[3,"x",{}]')
 
 
-@pytest.mark.parametrize("given", [4711, 0, -1, 2**31, 2**63 - 1, -(2**70), 2**70])
+@pytest.mark.parametrize("given", [4711, 0, -2, 2**31, 2**63 - 1, -(2**70), 2**70])
 @pytest_twisted.ensureDeferred
 async def test_an_orphan_stop_is_kept(storage: SqlStorage, given: int) -> None:
     """A stop of no known transaction is journaled as an orphan with its values unlinked; nothing else changes (T-21, SP-05)."""
@@ -327,7 +330,7 @@ async def test_what_no_database_takes_is_cleaned(storage: SqlStorage) -> None:
     """NUL, lone surrogates and numbers beyond 64 bit are stored as the nearest that can be (F-12)."""
     message = replace(inbound("StartTransaction"), frame="a\0b\ud800c", received_ms=2**80)
     started = await storage.transaction_started(
-        message, start(2**70, id_tag="x\0", meter_start_wh=-(2**70), answer=lambda number: f"\udfff{number}")
+        message, start(2**70, id_tag="x\0", meter_start_wh=-(2**70), answer=lambda number, _: f"\udfff{number}")
     )
     found = await read(storage, started.transaction_id)
     assert (found.connector_id, found.id_tag) == (2**63 - 1, "x\ufffd")
@@ -346,3 +349,106 @@ async def test_questions_that_make_no_sense_find_nothing(storage: SqlStorage) ->
     assert await storage.read_transaction(0) is None
     assert await storage.list_transactions(TransactionFilter(charger="\ud800"), 2**70, 10) == []
     assert await storage.read_message("\0\udc00") is None
+
+
+async def states(storage: SqlStorage, *ids: int) -> list[str]:
+    """The states of these transactions."""
+    found = [await storage.read_transaction(each) for each in ids]
+    return [str(each and each.state) for each in found]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_operator_closes_what_has_no_stop(storage: SqlStorage) -> None:
+    """T-29: what is open, superseded or missing its stop can be closed, once; a stop that comes after all counts."""
+    for charger in ("CP1", "CP2"):
+        await storage.transaction_started(inbound("StartTransaction", charger), start())
+    newer = start(timestamp_ms=NOON_MS + 1)
+    await storage.transaction_started(inbound("StartTransaction"), newer)
+    assert await states(storage, 1, 2, 3) == ["superseded", "open", "open"]
+    for transaction_id in (1, 2):
+        found = await storage.transaction_closed(transaction_id, "gone", NOON_MS + 5)
+        assert found is not None
+        assert (found.state, found.closed_ms, found.close_reason) == ("closed", NOON_MS + 5, "gone")
+    again = await storage.transaction_closed(2, "twice", NOON_MS + 6)
+    assert again is not None and (again.closed_ms, again.close_reason) == (NOON_MS + 5, "gone")
+    for transaction_id in (0, 99, 2**40):
+        assert await storage.transaction_closed(transaction_id, "x", NOON_MS) is None
+    await storage.transaction_stopped(inbound("StopTransaction", "CP2"), stop(2))
+    stopped = await storage.read_transaction(2)
+    assert stopped is not None
+    assert (stopped.state, stopped.energy_wh, stopped.close_reason) == ("stopped", 500, "gone")
+    late = await storage.transaction_closed(2, "late", NOON_MS + 7)
+    assert late is not None and (late.state, late.close_reason) == ("stopped", "gone")
+    closed = await storage.list_events(EventFilter(kind=EventKind.TRANSACTION_CLOSED), None, 9)
+    assert [event.members for event in closed] == [{"transactionId": str(each), "reason": "gone"} for each in (2, 1)]
+
+
+@pytest_twisted.ensureDeferred
+async def test_stops_that_are_missing(storage: SqlStorage) -> None:
+    """T-28: what is open and was not heard of since is marked, once; a stop for it, or a new start, is as welcome as ever."""
+    for charger in ("CP1", "CP2", "CP3"):
+        await storage.transaction_started(inbound("StartTransaction", charger), start())
+    values = inbound("MeterValues", "CP2", received_ms=NOON_MS + 50)
+    await storage.meter_values_received(values, 1, 2, (element(NOON_MS + 50),))
+    assert await storage.stops_missing(NOON_MS, NOON_MS + 99) == []
+    assert await storage.stops_missing(NOON_MS + 1, NOON_MS + 99) == [1, 3]
+    assert await storage.stops_missing(NOON_MS + 1, NOON_MS + 99) == []
+    assert await storage.stops_missing(NOON_MS + 51, NOON_MS + 99) == [2]
+    assert await states(storage, 1, 2, 3) == ["stopMissing"] * 3
+    await storage.transaction_stopped(inbound("StopTransaction"), stop(1))
+    assert await states(storage, 1) == ["stopped"]
+    told = await storage.list_events(EventFilter(kind=EventKind.STOP_MISSING), None, 9)
+    assert [(event.charger, event.members) for event in reversed(told)] == [
+        ("CP1", {"transactionId": "1"}),
+        ("CP3", {"transactionId": "3"}),
+        ("CP2", {"transactionId": "2"}),
+    ]
+
+
+async def stopped_nameless(storage: SqlStorage, message_id: str = "n", **members: Any) -> tuple[StopOutcome, int | None]:
+    """What became of a stop of transaction -1, and which transaction it stopped."""
+    what = stop(-1, **members)
+    outcome = (await storage.transaction_stopped(inbound("StopTransaction", message_id=message_id), what)).outcome
+    reconciled = [
+        record.transaction_id
+        for record in await storage.list_transactions(TransactionFilter(), None, 50)
+        if "reconciled" in record.flags and record.state is TransactionState.STOPPED
+    ]
+    return outcome, reconciled[0] if reconciled else None
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_nameless_stop_finds_its_transaction(storage: SqlStorage) -> None:
+    """T-22: -1 stops the only open transaction of its charger that it can mean; its repeat changes nothing."""
+    await begun(storage, charger="CP2")
+    first = await begun(storage)
+    assert await stopped_nameless(storage, id_tag=None, id_tag_key=None) == (StopOutcome.STOPPED, first)
+    stopped = await read(storage, first)
+    assert (stopped.energy_wh, stopped.flags) == (500, ("reconciled",))
+    assert await stopped_nameless(storage, id_tag=None, id_tag_key=None) == (StopOutcome.REPEATED, first)
+    other = await begun(storage, timestamp_ms=NOON_MS + 2 * MINUTE_MS)
+    assert await stopped_nameless(storage) == (StopOutcome.REPEATED, first)
+    assert (await read(storage, other)).state is TransactionState.OPEN
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("why", ["none", "two", "later", "tag", "named"])
+async def test_a_nameless_stop_that_fits_nothing(storage: SqlStorage, why: str) -> None:
+    """T-22: where none or several fit (begun later, by another tag, named by the charger since) it is an orphan."""
+    if why != "none":
+        tag = {"id_tag": "Else", "id_tag_key": "else"} if why == "tag" else {}
+        first = await begun(storage, timestamp_ms=NOON_MS + (2 * MINUTE_MS if why == "later" else 0), **tag)
+        if why == "two":
+            await begun(storage, 2)
+        if why == "named":
+            await storage.meter_values_received(inbound("MeterValues"), 1, first, (element(),))
+    assert await stopped_nameless(storage) == (StopOutcome.ORPHAN, None)
+
+
+@pytest_twisted.ensureDeferred
+async def test_values_without_an_id_name_nothing(storage: SqlStorage) -> None:
+    """T-22, M-4: meter values that were linked by their connector do not say that the charger knows the id."""
+    first = await begun(storage)
+    await storage.meter_values_received(inbound("MeterValues"), 1, None, (element(NOON_MS + 1),))
+    assert (await values(storage, transaction_id=first))[0].transaction_id == first
+    assert await stopped_nameless(storage) == (StopOutcome.STOPPED, first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from ocppd.bus.local import LocalBus
 from ocppd.central.connection import Connection
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.system import CentralSystem
-from ocppd.config import ChargerSettings, Configuration
+from ocppd.config import ChargerSettings, Configuration, IdTagSettings, UnknownIdTags
 from ocppd.net.rest.access import AccessRules
 from ocppd.net.rest.app import Api, make_resource
 from ocppd.net.rest.body import ApiRequest
@@ -133,14 +133,18 @@ class Served:
         storage: SqlStorage | None = None,
         bus: LocalBus | None = None,
         clock: Any = reactor,
+        id_tags: Sequence[IdTagSettings] = (),
+        unknown_id_tags: UnknownIdTags | None = None,
         **charger: Any,
     ) -> None:
         settings = {name: ChargerSettings(name=name, **{"heartbeat_interval_s": 10, **charger}) for name in names}
         self.storage = storage or SqlStorage("sqlite://", reactor)
         self.storage.start()
-        configuration = Configuration(max_queue_size=queue, chargers=settings)
+        tags = {tag.id_tag.lower(): tag for tag in id_tags}
+        configuration = Configuration(max_queue_size=queue, chargers=settings, id_tags=tags)
         self.bus = bus or LocalBus("here#1", reactor)
-        self.system = CentralSystem(configuration, self.storage, reactor, CentralSystemHandlers(), self.bus)
+        handlers = CentralSystemHandlers()
+        self.system = CentralSystem(configuration, self.storage, reactor, handlers, self.bus, unknown_id_tags)
         self.bus.start(self.system.cluster)
         self.is_ready = True
         self.api = Api(
@@ -149,6 +153,7 @@ class Served:
             commands=self.system.commands,
             queries=self.system.queries,
             feed=self.system.feed,
+            rules=self.system.rules,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

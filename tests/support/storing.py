@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from ocppd.storage.records import Boot, Inbound, MeterValueElement, NewCall, Start, Status, Stop
-from ocppd.v16.types import AuthorizationStatus, RegistrationStatus
+from ocppd.v16.types import AuthorizationStatus, IdTagInfo, RegistrationStatus
 
 #: 2026-03-01T12:00:00Z
 NOON_MS = 1_772_366_400_000
@@ -59,7 +59,7 @@ def status(connector_id: int = 1, text: str = "Available", **members: Any) -> St
     return Status(connector_id=connector_id, status=text, **defaults | members)
 
 
-def start(connector_id: int = 1, **members: Any) -> Start:
+def start(connector_id: int = 1, verdict: AuthorizationStatus = AuthorizationStatus.ACCEPTED, **members: Any) -> Start:
     """An accepted start at noon."""
     defaults: dict[str, Any] = {
         "id_tag": "Tag1",
@@ -67,8 +67,9 @@ def start(connector_id: int = 1, **members: Any) -> Start:
         "meter_start_wh": 1000,
         "timestamp_ms": NOON_MS,
         "reservation_id": None,
-        "verdict": AuthorizationStatus.ACCEPTED,
-        "answer": lambda transaction_id: f'[3,"x",{{"transactionId":{transaction_id}}}]',
+        "configured": {},
+        "judge": lambda standing: IdTagInfo(status=verdict),
+        "answer": lambda transaction_id, _: f'[3,"x",{{"transactionId":{transaction_id}}}]',
     }
     return Start(connector_id=connector_id, **defaults | members)
 
@@ -77,10 +78,13 @@ def stop(transaction_id: int, **members: Any) -> Stop:
     """A stop one minute past noon after 500 Wh."""
     defaults: dict[str, Any] = {
         "id_tag": "Tag1",
+        "id_tag_key": "tag1",
         "meter_stop_wh": 1500,
         "timestamp_ms": NOON_MS + MINUTE_MS,
         "reason": "Local",
-        "verdict": AuthorizationStatus.ACCEPTED,
+        "configured": {},
+        "judge": lambda standing: IdTagInfo(status=AuthorizationStatus.ACCEPTED),
+        "answer": lambda verdict: '[3,"x",{}]',
         "elements": (),
     }
     return Stop(transaction_id=transaction_id, **defaults | members)

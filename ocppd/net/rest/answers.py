@@ -55,7 +55,7 @@ def problem_answer(problem: Problem, headers: Headers | None = None) -> Response
     return _response(problem.status, PROBLEM_JSON, _encode(problem.body), {**problem.headers, **(headers or {})})
 
 
-def empty_answer(headers: Headers | None = None) -> Response:
-    """204."""
+def empty_answer(headers: Headers | None = None, status: int = 204) -> Response:
+    """204, or 304."""
     whole: dict[Any, Any] = {**(headers or {})}
-    return Response(code=204, headers=whole, body=b"")
+    return Response(code=status, headers=whole, body=b"")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ocppd.central.authorization import Rules
 from ocppd.central.chargers import Chargers
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
@@ -16,20 +17,54 @@ from ocppd.central.queries import Queries
 from ocppd.clock import Clock
 from ocppd.net.rest.access import AccessRules
 from ocppd.storage.records import (
+    Changed,
+    Configured,
     Event,
     EventFilter,
+    IdTag,
+    IdTagFilter,
     MessageFilter,
     MessageRecord,
     MeterValueFilter,
     MeterValueRecord,
+    Standing,
     StatusRecord,
     TransactionFilter,
     TransactionRecord,
+    UnknownIdTag,
 )
 
 
-class Lists(Protocol):
-    """The part of the records' seam that lists and health need; see `ocppd.storage.api.Storage` for each."""
+class IdTags(Protocol):
+    """The part of the records' seam that is about id tags; see `ocppd.storage.api.IdTagRecords` for each."""
+
+    def id_tag_standing(self, key: str, configured: Configured, charger: str, now_ms: int) -> Deferred[Standing]:
+        """What a verdict in Authorize at this charger depends on."""
+
+    def put_id_tag(self, tag: IdTag, expected: int | None, now_ms: int) -> Deferred[Changed]:
+        """Make it or change it, where its version is the one `expected` (0: there is none; None: whatever it is)."""
+
+    def put_id_tags(self, tags: Sequence[IdTag], now_ms: int) -> Deferred[list[Changed]]:
+        """Make or change all of these, or none."""
+
+    def delete_id_tag(self, key: str, expected: int | None) -> Deferred[Changed]:
+        """Delete it, where its version is the one `expected`."""
+
+    def read_id_tag(self, key: str) -> Deferred[IdTag | None]:
+        """The tag of that key."""
+
+    def list_id_tags(self, which: IdTagFilter, after: str, limit: int) -> Deferred[list[IdTag]]:
+        """In order of their keys, behind the key `after`."""
+
+    def list_unknown_id_tags(self, after: str, limit: int) -> Deferred[list[UnknownIdTag]]:
+        """In order of their keys, behind the key `after`."""
+
+    def forget_unknown_id_tag(self, key: str) -> Deferred[bool]:
+        """Fires with whether it was remembered."""
+
+
+class Lists(IdTags, Protocol):
+    """The part of the records' seam that the HTTP API needs; see `ocppd.storage.api.Storage` for each."""
 
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""
@@ -62,6 +97,7 @@ class Api:
     commands: Commands
     queries: Queries
     feed: Feed
+    rules: Rules
     storage: Lists
     clock: Clock
     access: AccessRules

@@ -6,6 +6,7 @@ keeps no more than the limit, throws away the rest, and hangs up on a sender who
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Final
@@ -22,6 +23,11 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 #: A polite sender of a larger body is read to its end, so that it hears 413; beyond this nobody is polite.
 MAX_DISCARDED_BYTES: Final = 16 * MAX_BODY_BYTES
 JSON_TYPE: Final = "application/json"
+CSV_TYPE: Final = "text/csv"
+IMPORT_PATH: Final = "/api/v1/id-tags/import"
+#: What else a request may bring. No page of another site can send text/csv without asking first, either: it is none of the
+#: three types that a form may have (CORS). So nothing that opens this server to browsers belongs here.
+FURTHER_TYPES: Final[Mapping[tuple[bytes, bytes], tuple[str, ...]]] = {(b"POST", IMPORT_PATH.encode()): (CSV_TYPE,)}
 
 
 class ApiRequest(Request):
@@ -51,16 +57,17 @@ class ApiRequest(Request):
 
 
 def body_of(request: Any) -> bytes:
-    """The body of a request. Raises BodyTooLarge, and NotJsonType for a body that is not declared as JSON."""
+    """The body of a request. Raises BodyTooLarge, and NotJsonType for a body that is declared as nothing we take here."""
     content = request.content
     content.seek(0)
     body: bytes = content.read(MAX_BODY_BYTES + 1)
     if len(body) > MAX_BODY_BYTES:
         raise BodyTooLarge(MAX_BODY_BYTES)
     if body:
-        kinds = request.requestHeaders.getRawHeaders(b"content-type", [])
-        if [media_type(kind) for kind in kinds] != [JSON_TYPE]:
-            raise NotJsonType
+        kinds = [media_type(kind) for kind in request.requestHeaders.getRawHeaders(b"content-type", [])]
+        taken = (JSON_TYPE, *FURTHER_TYPES.get((request.method, request.path), ()))
+        if len(kinds) != 1 or kinds[0] not in taken:
+            raise NotJsonType(taken)
     return body
 
 
@@ -76,10 +83,15 @@ def json_object(action: str, body: bytes) -> dict[str, Any]:
     """
     if not body.strip():
         return {}
-    try:
-        value = read_json(body)
-    except Violation as violation:
-        raise NotJson(violation.reason) from None
+    value = json_value(body)
     if not isinstance(value, dict):
         raise InvalidPayload(action, (Violation(Fault.NOT_AN_OBJECT.code, "", Fault.NOT_AN_OBJECT.reason),))
     return value
+
+
+def json_value(body: bytes) -> Any:
+    """The JSON value in a body. Raises NotJson."""
+    try:
+        return read_json(body)
+    except Violation as violation:
+        raise NotJson(violation.reason) from None

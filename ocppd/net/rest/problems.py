@@ -23,6 +23,7 @@ from ocppd.errors import (
     InvalidPayload,
     InvalidResponse,
     NotCancellable,
+    NotClosable,
     NotConnected,
     NotFound,
     NotPermitted,
@@ -100,8 +101,8 @@ class BodyTooLarge(RequestError):
 class NotJsonType(RequestError):
     """A body of another media type; a page of another site could send that without asking (docs/http-api.md)."""
 
-    def __init__(self) -> None:
-        super().__init__("a body must be application/json")
+    def __init__(self, taken: Sequence[str] = ("application/json",)) -> None:
+        super().__init__(f"a body must be {' or '.join(taken)}")
 
 
 class NotJson(RequestError):
@@ -137,6 +138,32 @@ class NoConnection(NotFound):
     """The charger is not connected."""
 
     what = "connection of charger"
+
+
+class NoIdTag(NotFound):
+    """Nobody knows such an id tag."""
+
+    what = "id tag"
+
+
+class NoUnknownIdTag(NotFound):
+    """No such tag was refused as unknown, or that has been forgotten."""
+
+    what = "unknown id tag"
+
+
+class InConfiguration(RequestError):
+    """The id tag is in configs.json, and is changed there."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"id tag {tag!r} is in configs.json, which comes first; change it there")
+
+
+class PreconditionFailed(RequestError):
+    """It is not, or no longer, as If-Match or If-None-Match say; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("it is not as If-Match or If-None-Match say; nothing was changed")
 
 
 class Unauthorized(RequestError):
@@ -183,16 +210,21 @@ KINDS: Final[Mapping[type[OcppdError], Kind]] = {
     UnknownTransaction: Kind(404, "unknown-transaction", "There is no such transaction"),
     UnknownAction: Kind(404, "unknown-action", "There is no such action"),
     NoConnector: Kind(404, "unknown-connector", "There is no such connector"),
+    NoIdTag: Kind(404, "unknown-id-tag", "There is no such id tag"),
+    NoUnknownIdTag: Kind(404, "not-remembered", "There is no such tag among the unknown ones"),
     NoConnection: Kind(404, "no-connection", "The charger is not connected"),
     NoSuchMethod: Kind(405, "no-such-method", "The path does not know this method"),
     NotConnected: Kind(409, "not-connected", "The charger is offline and the command does not wait"),
     NotPermitted: Kind(409, "not-permitted", "The charger's registration does not permit this"),
+    NotClosable: Kind(409, "not-closable", "The transaction has ended"),
     NotCancellable: Kind(409, "not-cancellable", "The message is no longer queued"),
     Disconnected: Kind(409, "not-sent", "The command was not sent"),
     CallCancelled: Kind(409, "cancelled", "The command was cancelled"),
+    InConfiguration: Kind(409, "in-configuration", "The id tag is in the configuration"),
+    PreconditionFailed: Kind(412, "precondition-failed", "It is not as the request's conditions say"),
     BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
-    NotJsonType: Kind(415, "not-json-type", "The body has another media type than JSON"),
-    InvalidPayload: Kind(422, "invalid-payload", "The payload breaks the OCPP definition"),
+    NotJsonType: Kind(415, "not-json-type", "The body has a media type that is not taken"),
+    InvalidPayload: Kind(422, "invalid-payload", "The payload breaks its definition"),
     UpgradeRequired: Kind(426, "upgrade-required", "Only WebSockets are served here"),
     QueueFull: Kind(429, "queue-full", "The charger's queue is full"),
     InternalError: Kind(500, "internal-error", "The server has a bug"),

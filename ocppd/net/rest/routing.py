@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from klein import Response
 
-from ocppd.net.rest.body import body_of, json_object
+from ocppd.net.rest.body import body_of, json_object, media_type
 from ocppd.net.rest.parameters import Page, Parser, read_query
+from ocppd.net.rest.preconditions import Preconditions
 
 #: HEAD goes with GET.
 READING: Final = ("GET", "HEAD")
@@ -37,6 +38,20 @@ class Incoming:
         """The last header of that name."""
         value = self.request.requestHeaders.getRawHeaders(name.encode(), [None])[-1]
         return None if value is None else value.decode("latin-1")
+
+    def preconditions(self) -> Preconditions:
+        """If-Match and If-None-Match. Raises BadRequest where they cannot be read."""
+        return Preconditions.of(self._list("if-match"), self._list("if-none-match"))
+
+    def _list(self, name: str) -> str | None:
+        """All headers of that name as one, as lists are."""
+        values = self.request.requestHeaders.getRawHeaders(name.encode())
+        return None if values is None else b",".join(values).decode("latin-1")
+
+    @property
+    def media_type(self) -> str:
+        """What the body is declared as, without parameters; empty where it is not."""
+        return media_type((self.header("content-type") or "").encode("latin-1"))
 
     def has_header(self, name: str) -> bool:
         """Whether the request has a header of that name."""

@@ -5,7 +5,7 @@ Members that do not apply are left out. Instants are RFC 3339 in UTC with millis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -19,17 +19,22 @@ from ocppd.storage.records import (
     Boot,
     ConnectorRecord,
     Event,
+    IdTag,
     MessageRecord,
     MessageState,
     MeterValueRecord,
     StatusRecord,
     TransactionRecord,
+    UnknownIdTag,
 )
+from ocppd.v16.types import IdTagInfo
 
 Shape = dict[str, Any]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+#: What members of events are that are kept as texts.
+MEMBERS: Final[Mapping[str, Callable[[str], Any]]] = {"node": node_name, "transactionId": int}
 #: States in which the time to live of a call matters.
 UNSENT: Final = frozenset({MessageState.QUEUED, MessageState.EXPIRED})
 #: The element of a frame that holds the payload (OCPP-J 1.6 section 4.2).
@@ -160,6 +165,7 @@ def message(record: MessageRecord) -> Shape:
             "action": record.action,
             "state": record.state,
             "outcome": record.outcome,
+            "transactionId": record.transaction_id,
             "late": record.late or None,
             "detail": record.detail,
             "createdAt": instant(record.created_ms),
@@ -174,9 +180,7 @@ def message(record: MessageRecord) -> Shape:
 
 def event(record: Event) -> Shape:
     """Something that happened; the message is shown as it is now."""
-    members = dict(record.members or {})
-    if "node" in members:
-        members["node"] = node_name(members["node"])
+    members = {name: MEMBERS.get(name, str)(value) for name, value in (record.members or {}).items()}
     return _told(
         {
             "id": record.sequence,
@@ -235,6 +239,9 @@ def transaction(record: TransactionRecord) -> Shape:
             "flags": list(record.flags) or None,
             "reservationId": record.reservation_id,
             "messageId": record.message_id,
+            "closedAt": _optional_instant(record.closed_ms),
+            "closeReason": record.close_reason,
+            "remoteStartId": record.remote_start,
         }
     )
 
@@ -257,3 +264,34 @@ def meter_value(record: MeterValueRecord, sample: Sample) -> Shape:
             "raw": _told({"value": sample.raw_value, "unit": sample.raw_unit}),
         }
     )
+
+
+def id_tag(tag: IdTag) -> Shape:
+    """An id tag."""
+    return _told(
+        {
+            "idTag": tag.id_tag,
+            "status": tag.status,
+            "parentIdTag": tag.parent,
+            "expiryDate": _optional_instant(tag.expiry_ms),
+            "maxActiveTransactions": tag.max_active or 0,
+            "note": tag.note,
+            "source": "records" if tag.version else "configuration",
+        }
+    )
+
+
+def verdict(info: IdTagInfo) -> Shape:
+    """A verdict, its members as a charger is told them."""
+    return _told({"status": info.status, "parentIdTag": info.parent_id_tag or None, "expiryDate": info.expiry_date or None})
+
+
+def unknown_id_tag(seen: UnknownIdTag) -> Shape:
+    """A tag that was refused because nobody knows it (A-5)."""
+    return {
+        "idTag": seen.id_tag,
+        "charger": seen.charger,
+        "firstSeen": instant(seen.first_ms),
+        "lastSeen": instant(seen.last_ms),
+        "attempts": seen.attempts,
+    }

@@ -5,13 +5,15 @@ Instants are integers: milliseconds since 1970-01-01T00:00:00Z, in names that en
 
 from __future__ import annotations
 
-from ocppd.storage.records.calls import Acceptance, CallEnd, DroppedCall, Holding, NewCall, QueuedCall, Verdict
+from ocppd.storage.records.calls import Acceptance, CallEnd, DroppedCall, Holding, NewCall, QueuedCall, RemoteStart, Verdict
 from ocppd.storage.records.chargers import Boot, Census, ChargerRecord, ConnectedCharger, ConnectorRecord, Status, StatusRecord
 from ocppd.storage.records.events import FRAME_LIMIT, Event, EventFilter, EventKind, Newest, Tail
+from ocppd.storage.records.id_tags import Change, Changed, Configured, IdTag, IdTagFilter, Standing, UnknownIdTag
 from ocppd.storage.records.messages import FINAL_STATES, Direction, Inbound, MessageFilter, MessageRecord, MessageState
 from ocppd.storage.records.transactions import (
     UNREADABLE_FLAG,
     UNREADABLE_MS,
+    Judge,
     MeterValueElement,
     MeterValueFilter,
     MeterValueRecord,
@@ -34,7 +36,10 @@ __all__ = [
     "Boot",
     "CallEnd",
     "Census",
+    "Change",
+    "Changed",
     "ChargerRecord",
+    "Configured",
     "ConnectedCharger",
     "ConnectorRecord",
     "Direction",
@@ -43,7 +48,10 @@ __all__ = [
     "EventFilter",
     "EventKind",
     "Holding",
+    "IdTag",
+    "IdTagFilter",
     "Inbound",
+    "Judge",
     "MessageFilter",
     "MessageRecord",
     "MessageState",
@@ -53,6 +61,8 @@ __all__ = [
     "NewCall",
     "Newest",
     "QueuedCall",
+    "RemoteStart",
+    "Standing",
     "Start",
     "Started",
     "Status",
@@ -64,5 +74,6 @@ __all__ = [
     "TransactionFilter",
     "TransactionRecord",
     "TransactionState",
+    "UnknownIdTag",
     "Verdict",
 ]

@@ -60,6 +60,15 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteStart:
+    """What a transaction must have to come of a RemoteStartTransaction (REQUIREMENTS T-9)."""
+
+    #: None: any.
+    connector_id: int | None
+    id_tag_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewCall:
     """A call of ours, valid and about to be journaled.
 
@@ -75,6 +84,7 @@ class NewCall:
     created_ms: int
     expires_ms: int
     waits: bool = True
+    remote_start: RemoteStart | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ class EventKind(StrEnum):
     ANSWER_AMENDED = "answerAmended"
     COMMAND_ACCEPTED = "commandAccepted"
     COMMAND_ENDED = "commandEnded"
+    STOP_MISSING = "stopMissing"
+    TRANSACTION_CLOSED = "transactionClosed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ class MessageRecord:
     expires_ms: int | None = None
     detail: str | None = None
     origin: str | None = None
+    #: The start or stop that it is; that meter values name; that came of our remote start.
+    transaction_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ocppd.v16.types import AuthorizationStatus
+from ocppd.storage.records.id_tags import Configured, Standing
+from ocppd.v16.types import AuthorizationStatus, IdTagInfo
+
+#: Gives the verdict on an id tag.
+Judge = Callable[[Standing], IdTagInfo]
 
 #: The instant of a timestamp that cannot be read: before every other, and the same at each repeat of its message.
 UNREADABLE_MS = -(2**62)
@@ -45,7 +49,11 @@ class MeterValueElement:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A StartTransaction with our verdict. `id_tag_key` is the tag for comparison (REQUIREMENTS G-3)."""
+    """A StartTransaction. `id_tag_key` is the tag for comparison (REQUIREMENTS G-3).
+
+    `judge` gives the verdict, `answer` the answer frame from the transaction id and the verdict; both are pure, and run
+    inside the commit.
+    """
 
     connector_id: int
     id_tag: str
@@ -53,9 +61,9 @@ class Start:
     meter_start_wh: int
     timestamp_ms: int
     reservation_id: int | None
-    verdict: AuthorizationStatus
-    #: Makes the answer frame from the transaction id; pure, and run inside the commit.
-    answer: Callable[[int], str]
+    configured: Configured
+    judge: Judge
+    answer: Callable[[int, IdTagInfo], str]
     flags: tuple[str, ...] = ()
 
 
@@ -67,18 +75,22 @@ class Started:
     repeated: bool
     #: Names this recorded message for `amend_answer`.
     sequence: int
+    verdict: IdTagInfo
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A StopTransaction."""
+    """A StopTransaction. `judge` and `answer` are as in `Start`; there is a verdict only where an `id_tag` came (T-20)."""
 
     transaction_id: int
     id_tag: str | None
+    id_tag_key: str | None
     meter_stop_wh: int
     timestamp_ms: int
     reason: str
-    verdict: AuthorizationStatus | None
+    configured: Configured
+    judge: Judge
+    answer: Callable[[IdTagInfo | None], str]
     elements: tuple[MeterValueElement, ...]
     flags: tuple[str, ...] = ()
 
@@ -89,6 +101,7 @@ class Stopped:
 
     outcome: StopOutcome
     sequence: int
+    verdict: IdTagInfo | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +126,11 @@ class TransactionRecord:
     stop_id_tag: str | None = None
     reason: str | None = None
     flags: tuple[str, ...] = ()
+    #: When an operator closed it, and why; a stop that comes after all counts all the same (REQUIREMENTS T-29).
+    closed_ms: int | None = None
+    close_reason: str | None = None
+    #: The id of the RemoteStartTransaction that it came of.
+    remote_start: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import UNSET
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.central.authorization import LATEST_TIMESTAMP, authorize, configured_instant, id_tag_key
-from ocppd.config import IdTagSettings, UnknownIdTags
-from ocppd.v16.types import AuthorizationStatus
+from ocppd.central.authorization import LATEST_TIMESTAMP, Rules, configured_instant, id_tag_key, verdict
+from ocppd.config import Configuration, IdTagSettings, UnknownIdTags
+from ocppd.storage.records import IdTag, Standing
+from ocppd.v16.types import AuthorizationStatus, IdTagInfo
 
 #: 2026-03-01T12:00:00Z
 NOW_MS = 1_772_366_400_000
 PAST, FUTURE = "2026-03-01T11:59:59Z", "2026-03-01T12:00:01Z"
 INVALID, ACCEPTED = AuthorizationStatus.INVALID, AuthorizationStatus.ACCEPTED
+CONCURRENT = AuthorizationStatus.CONCURRENT_TX
 BLOCKED, EXPIRED = AuthorizationStatus.BLOCKED, AuthorizationStatus.EXPIRED
 
 
-def known(**members: str) -> dict[str, IdTagSettings]:
+def known(**members: Any) -> dict[str, IdTagSettings]:
     """The one tag Good, with these members."""
     return {"good": IdTagSettings(id_tag="Good", **members)}
 
 
+def authorize(id_tag: str, tags: dict[str, IdTagSettings], unknown: UnknownIdTags | None, now_ms: int) -> IdTagInfo:
+    """The verdict where only the configuration has tags."""
+    rules = Rules(lambda: Configuration(id_tags=tags), unknown)
+    standing = Standing(tag=rules.configured.get(id_tag_key(id_tag)), any_known=bool(rules.configured))
+    return rules.verdict(standing, now_ms)
+
+
 class VerdictTests(SynchronousTestCase):
-    """`authorize`."""
+    """What `Rules` say of a tag."""
 
     def test_au_01_unknown(self) -> None:
         """AU-01: an unknown tag is Invalid once tags are known, unless unknown ones are accepted."""
@@ -77,3 +88,35 @@ class VerdictTests(SynchronousTestCase):
         for text in ("2027-01-31", "20270131T000000Z", "2027-01-31T00", "2027-W04-7"):
             self.assertEqual(configured_instant(text), 1_801_353_600_000, text)
             self.assertEqual(authorize("Good", known(expiry_date=text), None, NOW_MS).status, ACCEPTED)
+
+    def test_t_05_concurrent(self) -> None:
+        """T-5: a tag with enough open transactions elsewhere is ConcurrentTx, for a start alone; what is worse comes first."""
+        for limit, active, status in (
+            (1, 0, ACCEPTED),
+            (1, 1, CONCURRENT),
+            (3, 2, ACCEPTED),
+            (3, 3, CONCURRENT),
+            (None, 99, ACCEPTED),
+        ):
+            standing = Standing(tag=IdTag(key="t", id_tag="T", max_active=limit), any_known=True, active=active)
+            self.assertEqual(verdict(standing, None, NOW_MS, starting=True).status, status)
+            self.assertEqual(verdict(standing, None, NOW_MS).status, ACCEPTED)
+        blocked = IdTag(key="t", id_tag="T", status=BLOCKED)
+        self.assertEqual(verdict(Standing(tag=blocked, any_known=True, active=9), None, NOW_MS, starting=True).status, BLOCKED)
+
+    def test_t_05_group(self) -> None:
+        """T-5: where the parent is a tag itself, its limit is for its whole group."""
+        tag = IdTag(key="t", id_tag="T", parent="P", parent_key="p", max_active=None)
+        for limit, active, status in ((2, 1, ACCEPTED), (2, 2, CONCURRENT), (None, 99, ACCEPTED)):
+            parent = IdTag(key="p", id_tag="P", max_active=limit)
+            standing = Standing(tag=tag, any_known=True, parent=parent, group_active=active)
+            self.assertEqual(verdict(standing, None, NOW_MS, starting=True).status, status)
+
+    def test_the_configuration_is_read_again(self) -> None:
+        """A reload of the configuration is seen by the next verdict; 0 in MaxActiveTransactions is any number."""
+        configurations = [Configuration(id_tags=known(max_active_transactions=0)), Configuration()]
+        rules = Rules(lambda: configurations[0], None)
+        self.assertIsNone(rules.configured["good"].max_active)
+        self.assertIs(rules.configured, rules.configured)
+        configurations.pop(0)
+        self.assertEqual(rules.configured, {})

@@ -43,6 +43,10 @@ STATUSES: tuple[tuple[errors.OcppdError, int, str], ...] = (
     (errors.Disconnected("CP1", "id"), 409, "not-sent"),
     (errors.OutcomeUnknown("CP1", "id"), 504, "outcome-unknown"),
     (errors.StorageUnavailable("down"), 503, "storage-unavailable"),
+    (problems.NoIdTag("x"), 404, "unknown-id-tag"),
+    (problems.NoUnknownIdTag("x"), 404, "not-remembered"),
+    (problems.InConfiguration("x"), 409, "in-configuration"),
+    (problems.PreconditionFailed(), 412, "precondition-failed"),
 )
 
 

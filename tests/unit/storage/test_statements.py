@@ -10,11 +10,36 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.storage import calls, chargers, events, messages, meter_values, nodes, probe, sqlite, transactions
+from ocppd.storage import (
+    calls,
+    chargers,
+    events,
+    id_tags,
+    messages,
+    meter_values,
+    nodes,
+    probe,
+    reconciliation,
+    remote_starts,
+    sqlite,
+    transactions,
+)
 from ocppd.storage.schema import metadata
 from ocppd.storage.unit import Statement
 
-MODULES: tuple[ModuleType, ...] = (calls, chargers, events, messages, meter_values, nodes, probe, transactions)
+MODULES: tuple[ModuleType, ...] = (
+    calls,
+    chargers,
+    events,
+    id_tags,
+    messages,
+    meter_values,
+    nodes,
+    probe,
+    reconciliation,
+    remote_starts,
+    transactions,
+)
 #: A row per node, and a row per table that numbers its rows; no table at all.
 SMALL = {"SCAN nodes", "SCAN sqlite_sequence", "SCAN CONSTANT ROW"}
 #: What is done once in the life of a node may take longer.

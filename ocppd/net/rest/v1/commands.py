@@ -6,7 +6,7 @@ import difflib
 from typing import Any, Final
 
 from klein import Response
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from ocppd.central.commands import MAX_TTL_S
 from ocppd.errors import StorageUnavailable
@@ -47,10 +47,17 @@ async def post_command(api: Api, incoming: Incoming, name: str, action: str) -> 
         raise KeyNotSupported
     request = build(command.request, incoming.json_object(action))
     submitted = maybeDeferred(api.commands.submit, name, request, offline=options.get("offline"), ttl_s=options.get("ttl"))
-    # Whoever goes away now has sent a command all the same.
+    return await answered(api, submitted, options.get("wait", 0))
+
+
+async def answered(api: Api, submitted: Deferred[MessageRecord], wait_s: float) -> Response:
+    """The answer to a command, once it is accepted, or after so many seconds for its charger's.
+
+    Whoever goes away meanwhile has sent it all the same.
+    """
     record = await shielded(submitted)
     try:
-        return _answer(await api.commands.wait(record, options.get("wait", 0)))
+        return _answer(await api.commands.wait(record, wait_s))
     except StorageUnavailable:
         return _answer(record)  # what became of it cannot be read, but it was accepted
 

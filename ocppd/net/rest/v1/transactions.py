@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from klein import Response
+from twisted.internet.defer import maybeDeferred
 
-from ocppd.errors import UnknownTransaction
+from ocppd.clock import now_ms
+from ocppd.errors import ErrorCode, InvalidPayload, NotClosable, UnknownTransaction, Violation
 from ocppd.net.rest import shapes
 from ocppd.net.rest.answers import json_answer, page_answer
 from ocppd.net.rest.api import Api
-from ocppd.net.rest.parameters import GREATEST_INTEGER, choice, instant, integer, page, sequence, text
+from ocppd.net.rest.parameters import GREATEST_INTEGER, choice, instant, integer, page, seconds, sequence, text
+from ocppd.net.rest.problems import BadRequest
 from ocppd.net.rest.routing import Incoming, Route
+from ocppd.net.rest.v1.commands import MAX_WAIT_S, answered
+from ocppd.net.rest.waiting import shielded
 from ocppd.storage.records import TransactionFilter, TransactionRecord, TransactionState
+from ocppd.v16.codec import build
+from ocppd.v16.core import RemoteStartTransactionRequest, RemoteStopTransactionRequest
+from ocppd.v16.validation import escaped
 
+START: Final = "RemoteStartTransaction"
+WAIT_QUERY: Final = {"wait": seconds(0, MAX_WAIT_S)}
+#: Of a transaction that an operator closes.
+MAX_REASON_LENGTH: Final = 500
 #: What a query parameter is called in `TransactionFilter`.
 FILTERS: Final = {
     "charger": "charger",
@@ -48,6 +60,55 @@ async def get_transaction(api: Api, incoming: Incoming, transaction_id: str) -> 
     return json_answer(shapes.transaction(await transaction_of(api, transaction_id)))
 
 
+async def start_transaction(api: Api, incoming: Incoming) -> Response:
+    """`POST /transactions`: a RemoteStartTransaction, to which the transaction that follows is bound (T-9).
+
+    The body is its payload and the name of the `charger`. The answer is that of the command.
+    """
+    options = incoming.query(WAIT_QUERY)
+    body = incoming.json_object(START)
+    charger = body.pop("charger", None)
+    if not isinstance(charger, str) or not charger:
+        expected = Violation(ErrorCode.OCCURENCE_CONSTRAINT_VIOLATION, "/charger", "expected the name of a charger")
+        raise InvalidPayload(START, (expected,))
+    api.chargers.settings(charger)
+    request = build(RemoteStartTransactionRequest, body)
+    return await answered(api, maybeDeferred(api.commands.submit, charger, request), options.get("wait", 0))
+
+
+async def stop_transaction(api: Api, incoming: Incoming, transaction_id: str) -> Response:
+    """`POST /transactions/{id}/stop`: a RemoteStopTransaction to its charger. The answer is that of the command."""
+    options = incoming.query(WAIT_QUERY)
+    if incoming.json_object("RemoteStopTransaction"):
+        raise BadRequest("this path takes no body")
+    found = await transaction_of(api, transaction_id)
+    if found.state in (TransactionState.STOPPED, TransactionState.CLOSED):
+        raise NotClosable(found.transaction_id, found.state)
+    request = RemoteStopTransactionRequest(transaction_id=found.transaction_id)
+    return await answered(api, maybeDeferred(api.commands.submit, found.charger, request), options.get("wait", 0))
+
+
+async def close_transaction(api: Api, incoming: Incoming, transaction_id: str) -> Response:
+    """`POST /transactions/{id}/close`: an operator gives up waiting for its stop, which counts if it comes after all (T-29)."""
+    incoming.query()
+    reason = _reason(incoming.json_object("Close"))
+    found = await transaction_of(api, transaction_id)
+    closing = api.queries.close_transaction(found.transaction_id, reason, now_ms(api.clock))
+    return json_answer(shapes.transaction(await shielded(closing)))
+
+
+def _reason(body: dict[str, Any]) -> str:
+    """The one member of the body. Raises InvalidPayload with all that is wrong."""
+    reason = body.get("reason")
+    code = ErrorCode.PROPERTY_CONSTRAINT_VIOLATION
+    violations = [Violation(code, f"/{escaped(name)}", "there is no such member") for name in body if name != "reason"]
+    if not isinstance(reason, str) or not 0 < len(reason.strip()) <= MAX_REASON_LENGTH:
+        violations.append(Violation(code, "/reason", f"expected a text of 1 to {MAX_REASON_LENGTH} characters"))
+    if violations:
+        raise InvalidPayload("Close", tuple(violations))
+    return str(reason)
+
+
 async def transaction_of(api: Api, transaction_id: str) -> TransactionRecord:
     """The transaction that a segment of a path names. Raises UnknownTransaction."""
     try:
@@ -59,5 +120,8 @@ async def transaction_of(api: Api, transaction_id: str) -> TransactionRecord:
 
 ROUTES: Final = (
     Route("GET", "/api/v1/transactions", list_transactions),
+    Route("POST", "/api/v1/transactions", start_transaction),
     Route("GET", "/api/v1/transactions/<transaction_id>", get_transaction),
+    Route("POST", "/api/v1/transactions/<transaction_id>/stop", stop_transaction),
+    Route("POST", "/api/v1/transactions/<transaction_id>/close", close_transaction),
 )

@@ -1,0 +1,90 @@
+"""Id tags, and what the verdict on one depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ocppd.v16.types import AuthorizationStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdTag:
+    """An id tag (REQUIREMENTS A-4). `key` is the tag for comparison (G-3), `status` anything but ConcurrentTx.
+
+    `max_active`: how many transactions it may have open at the same time; None: any number. That of a tag which is the
+    parent of others is for all of them together.
+    """
+
+    key: str
+    id_tag: str
+    status: AuthorizationStatus = AuthorizationStatus.ACCEPTED
+    parent: str | None = None
+    parent_key: str | None = None
+    expiry_ms: int | None = None
+    max_active: int | None = 1
+    note: str | None = None
+    #: Grows with each change, also when the tag is deleted and made again; 0 where it is in the configuration.
+    version: int = 0
+
+
+#: Tags by their keys, from the configuration: they are not in the records, and come before what is.
+Configured = Mapping[str, IdTag]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How things are with an id tag.
+
+    `tag` is None where it is not known, and `any_known` says whether any is. `active` counts the open transactions of the
+    tag elsewhere, `group_active` those of all tags with its parent; `parent` is the parent where that is a tag itself.
+    """
+
+    tag: IdTag | None
+    any_known: bool
+    active: int = 0
+    parent: IdTag | None = None
+    group_active: int = 0
+    #: A remote start with this tag waits at the charger that asks: it is a tag made for that (A-4).
+    expected: bool = False
+
+
+class Change(StrEnum):
+    """What became of a wish to change an id tag."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    #: There is none to delete.
+    MISSING = "missing"
+    #: It is not as whoever wished it thought.
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of a wish, and the tag as it is now."""
+
+    change: Change
+    tag: IdTag | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownIdTag:
+    """A tag that was presented and refused, because nobody knows it (A-5)."""
+
+    id_tag: str
+    charger: str
+    first_ms: int
+    last_ms: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdTagFilter:
+    """Which id tags; None is any."""
+
+    parent_key: str | None = None
+    status: AuthorizationStatus | None = None

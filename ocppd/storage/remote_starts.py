@@ -1,0 +1,94 @@
+"""Remote starts that wait for the transaction that they are to become. Functions over a running transaction.
+
+REQUIREMENTS T-9, A-4: a StartTransaction belongs to the remote start that was sent to its charger for its tag and connector
+shortly before; and a tag that nobody knows is accepted while it is expected.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Select, Text, and_, bindparam, exists, func, insert, or_, select, update
+
+from ocppd.storage.records import NewCall
+from ocppd.storage.schema import IS_OUR_CALL, messages, remote_starts
+from ocppd.storage.unit import Parameters, Statement, Unit, values_of
+
+#: After sending, for so long: chargers wait for the plug for their ConnectionTimeOut, often a minute or two.
+WINDOW_MS: Final = 5 * 60 * 1000
+#: A start that its charger says was earlier than that before the operator's request is another one (G-2).
+TOLERANCE_MS: Final = 5 * 60 * 1000
+
+_KEPT = Statement(values_of(insert(remote_starts), "sequence", "charger", "connector_id", "id_tag_key"))
+_connector = bindparam("the_connector", type_=BigInteger())
+
+
+def _waiting(what: Any) -> Select[Any]:
+    """`what` of the remote starts that this charger may begin now, with this tag, on this connector or (None) on any."""
+    return (
+        select(what)
+        .select_from(remote_starts.join(messages, messages.c.sequence == remote_starts.c.sequence))
+        .where(
+            remote_starts.c.charger == bindparam("the_charger"),
+            remote_starts.c.id_tag_key == bindparam("the_key"),
+            remote_starts.c.transaction_id.is_(None),
+            or_(remote_starts.c.connector_id.is_(None), _connector.is_(None), remote_starts.c.connector_id == _connector),
+            messages.c.state.in_([bindparam("sent", type_=Text()), bindparam("completed", type_=Text())]),
+            or_(messages.c.outcome.is_(None), messages.c.outcome == bindparam("accepted", type_=Text())),
+            messages.c.sent_ms >= bindparam("since_ms", type_=BigInteger()),
+            messages.c.created_ms <= bindparam("created_by_ms", type_=BigInteger()),
+        )
+    )
+
+
+#: Whether there is one.
+EXPECTED: Final = exists(_waiting(remote_starts.c.sequence))
+_calls = messages.alias("calls")
+#: The id of the oldest one's message, for an insert.
+MESSAGE_ID: Final = (
+    select(_calls.c.message_id).where(_calls.c.sequence == _waiting(func.min(remote_starts.c.sequence)).scalar_subquery())
+).scalar_subquery()
+
+_OF_CALL = select(messages.c.sequence).where(messages.c.message_id == bindparam("the_id"), IS_OUR_CALL).scalar_subquery()
+_BOUND = Statement(
+    update(remote_starts).where(remote_starts.c.sequence == _OF_CALL).values(transaction_id=bindparam("new_transaction"))
+)
+_TOLD = Statement(
+    update(messages)
+    .where(and_(messages.c.message_id == bindparam("the_id"), IS_OUR_CALL))
+    .values(transaction_id=bindparam("new_transaction"))
+)
+
+
+def kept(unit: Unit, call: NewCall, sequence: int) -> None:
+    """A call of ours was journaled: where it is a remote start it waits for its transaction from when it is sent."""
+    if call.remote_start is not None:
+        wanted = call.remote_start
+        row: Parameters = {
+            "sequence": sequence,
+            "charger": call.charger,
+            "connector_id": wanted.connector_id,
+            "id_tag_key": wanted.id_tag_key,
+        }
+        unit.send(_KEPT, row)
+
+
+def sought(charger: str, key: str, now_ms: int, connector_id: int | None = None, started_ms: int | None = None) -> Parameters:
+    """What `EXPECTED` and `MESSAGE_ID` are given."""
+    return {
+        "the_charger": charger,
+        "the_key": key,
+        "the_connector": connector_id,
+        "sent": "sent",
+        "completed": "completed",
+        "accepted": "Accepted",
+        "since_ms": now_ms - WINDOW_MS,
+        "created_by_ms": (now_ms if started_ms is None else started_ms) + TOLERANCE_MS,
+    }
+
+
+def bound(unit: Unit, message_id: str, transaction_id: int) -> None:
+    """The transaction of a remote start has begun."""
+    row: Parameters = {"the_id": message_id, "new_transaction": transaction_id}
+    unit.send(_BOUND, row)
+    unit.send(_TOLD, row)
