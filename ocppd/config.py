@@ -104,13 +104,12 @@ class ChargerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdTagSettings:
-    """One id tag of configs.json, as written there; `expiry_date` is readable ISO 8601 text."""
+    """One id tag of configs.json, as written there; `expiry_date` is ISO 8601, 0 for `max_active_transactions` any number."""
 
     id_tag: str
     status: str = "Accepted"
     parent_id_tag: str | None = None
     expiry_date: str | None = None
-    #: How many transactions it may have open at the same time (REQUIREMENTS A-4); 0 is any number.
     max_active_transactions: int = 1
 
 
@@ -128,7 +127,7 @@ class Settings:
     """The options of the daemon with the environment behind them.
 
     `port` is a number or the description of a Twisted server endpoint; `config` and the path of an SQLite `database` are
-    absolute. `unknown_id_tags` is None where the operator has not decided.
+    absolute; a charger path starts with a slash and ends without one. `unknown_id_tags` is None where nobody has decided.
     """
 
     config: Path
@@ -137,18 +136,20 @@ class Settings:
     port: str = "9033"
     #: `module.Class` of the user's handlers.
     handlers: str | None = None
-    #: Each starts with a slash and ends without one.
     charger_paths: tuple[str, ...] = ("/ocppj/1.6",)
     unknown_id_tags: UnknownIdTags | None = None
+    #: Whom to ask about id tags that nobody here knows: a URL, which may hold a password (REQUIREMENTS A-5).
+    authorizer: str | None = field(default=None, repr=False)
+    authorizer_timeout_s: float = 2.0
+    authorizer_failure: UnknownIdTags = UnknownIdTags.REFUSE
     handshake: Handshake = Handshake.REFUSE
     log_format: LogFormat = LogFormat.TEXT
     log_level: LogLevel = LogLevel.INFO
-    #: The HTTP API is also open to the gateway of a container's network (OCPPD_OPEN_API=gateway).
     gateway_may_call: bool = False
     secret_key: str | None = field(default=None, repr=False)
     #: A `redis:`, `rediss:` or `redis+sentinel:` URL where there are several nodes; it may hold a password.
     redis: str | None = field(default=None, repr=False)
-    #: Processes that share the port. With more than one, this process only watches over them.
+    #: Processes that share the port; of more than one, this process is the supervisor.
     workers: int = 1
     #: What this node is called in the HTTP API; None names it after its host and port.
     node: str | None = None

@@ -80,6 +80,8 @@ class OcppdService(Service):
         self._ending = Ending()
         self._drain: Drain | None = None
         self._certificates: Certificates | None = None
+        #: An `HttpAuthorizer`, where one is configured.
+        self._authorizer: Any = None
         self._channel: Channel | None = None
         self._restarting = False
         self._hurried = False
@@ -122,7 +124,8 @@ class OcppdService(Service):
         storage.start()
         self._storage = storage
         unknown_id_tags = self._settings.unknown_id_tags
-        self.central = CentralSystem(self._configuration, storage, self._reactor, handlers, bus, unknown_id_tags)
+        external = self._authorizer = self._make_authorizer()
+        self.central = CentralSystem(self._configuration, storage, self._reactor, handlers, bus, unknown_id_tags, external)
         self.central.cluster.start().addErrback(_log_failure, "calls of the last run could not be settled")
         bus.start(self.central.cluster)
         self._tell_passwords(self._configuration)
@@ -135,6 +138,16 @@ class OcppdService(Service):
         self._take_signals()
         if self._given.place is not None:
             self._join(self._given.place)
+
+    def _make_authorizer(self) -> Any:
+        if self._settings.authorizer is None:
+            return None
+        # Twisted's HTTP client takes the global reactor when it is used, so not before the start.
+        from ocppd.net.authorizer import HttpAuthorizer
+
+        settings = self._settings
+        timeout_s, failing = settings.authorizer_timeout_s, settings.authorizer_failure
+        return HttpAuthorizer(str(settings.authorizer), timeout_s, failing, self._reactor)
 
     def _repeat(self, call: Callable[[], object], interval_s: float) -> None:
         loop = LoopingCall(call)
@@ -286,6 +299,8 @@ class OcppdService(Service):
             await self.central.cluster.stop().addErrback(lambda failure: failure.trap(StorageUnavailable))
         if self._bus is not None:
             await self._bus.stop()
+        if self._authorizer is not None:
+            await self._authorizer.stop()
         if self._storage is not None:
             await self._storage.stop()
         log.info("stopped")

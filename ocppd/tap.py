@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
+from urllib.parse import urlsplit
 
 from twisted.application.service import IService
 from twisted.logger import ILogObserver
@@ -34,6 +35,8 @@ SECRET_KEY_LENGTH = 16
 #: More processes than any machine of today has cores for.
 MOST_WORKERS = 256
 LONGEST_DRAIN_S = 3600
+#: REQUIREMENTS A-5: a charger waits for its answer.
+AUTHORIZER_BOUNDS_S = (0.1, 3.0)
 DEFAULT_CHARGER_PATH = "/ocppj/1.6"
 ENDPOINT = "tcp:9033:interface=127.0.0.1"
 
@@ -110,6 +113,9 @@ class Options(usage.Options):
             "the directory of the configuration file is searched first.",
         ),
         _option("unknown-id-tags", None, "refuse once any is known", "accept or refuse id tags that nobody knows."),
+        _option("authorizer", None, "none", "A URL that is asked, by POST, about id tags that nobody here knows."),
+        _option("authorizer-timeout", None, "2", "Seconds to wait for its verdict, up to 3."),
+        _option("authorizer-failure", None, "refuse", "accept or refuse those tags while it gives no verdict."),
         _option("handshake", None, "refuse", "Without a common subprotocol: refuse (HTTP 400) or spec (open, then close)."),
         _option("log-format", None, "text", "text or json lines."),
         _option("log-level", None, "info", "debug, info, warn, error or critical."),
@@ -178,6 +184,9 @@ class Options(usage.Options):
             handlers=self._value("handlers", _handlers, None),
             charger_paths=self._paths(),
             unknown_id_tags=self._value("unknown-id-tags", _choice(UnknownIdTags), None),
+            authorizer=self._value("authorizer", _http_url, None),
+            authorizer_timeout_s=self._value("authorizer-timeout", _seconds(*AUTHORIZER_BOUNDS_S), "2"),
+            authorizer_failure=self._value("authorizer-failure", _choice(UnknownIdTags), UnknownIdTags.REFUSE),
             handshake=self._value("handshake", _choice(Handshake), Handshake.REFUSE),
             log_format=self._value("log-format", _choice(LogFormat), LogFormat.TEXT),
             log_level=self._value("log-level", _choice(LogLevel), LogLevel.INFO),
@@ -187,7 +196,7 @@ class Options(usage.Options):
             workers=self._value("workers", _workers, "1"),
             node=self._value("node", _node, None),
             unsafe_database=bool(self["unsafe-database"]) or self.environ.get("OCPPD_UNSAFE_DATABASE") == "1",
-            drain_s=self._value("drain", _drain, "0"),
+            drain_s=self._value("drain", _seconds(0, LONGEST_DRAIN_S), "0"),
         )
 
     def _value(self, name: str, check: Callable[[str], Any], default: Any) -> Any:
@@ -305,6 +314,31 @@ def _redis(text: str) -> str:
     return text
 
 
+def _http_url(text: str) -> str:
+    """The URL as it is. An error does not repeat it: it may hold a password."""
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0 and text.isascii()
+    except ValueError:
+        right = False
+    if not right or any(character.isspace() for character in text):
+        raise ValueError("expected a URL such as https://tags.example/verdicts")
+    return text
+
+
+def _seconds(least: float, most: float) -> Callable[[str], float]:
+    def check(text: str) -> float:
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = -1.0
+        if not least <= seconds <= most:
+            raise ValueError(f"expected a number of seconds from {least:g} to {most:g}")
+        return seconds
+
+    return check
+
+
 def _workers(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST_WORKERS):
         raise ValueError(f"expected a number from 1 to {MOST_WORKERS}")
@@ -315,16 +349,6 @@ def _node(text: str) -> str:
     if not _NODE.fullmatch(text):
         raise ValueError("expected at most 64 letters, digits and -._:/")
     return text
-
-
-def _drain(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= LONGEST_DRAIN_S:
-        raise ValueError(f"expected a number of seconds from 0 to {LONGEST_DRAIN_S}")
-    return seconds
 
 
 def _handlers(text: str) -> str:

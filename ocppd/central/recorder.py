@@ -15,11 +15,12 @@ from msgspec import UNSET, UnsetType
 from twisted.internet.defer import Deferred
 
 from ocppd.central.authorization import Rules, id_tag_key
+from ocppd.central.foreign_tags import ForeignTags, Purpose, Question
 from ocppd.central.meter_values import elements_of, instant_or, told_instant
 from ocppd.config import ChargerSettings
 from ocppd.ocppj.frames import Call, call_result_frame
 from ocppd.storage.api import Storage
-from ocppd.storage.records import UNREADABLE_FLAG, UNREADABLE_MS, Boot, Inbound, Start, Started, Status, Stop, Stopped
+from ocppd.storage.records import UNREADABLE_FLAG, UNREADABLE_MS, Boot, Inbound, Standing, Start, Started, Status, Stop, Stopped
 from ocppd.v16 import core, firmware, security
 from ocppd.v16.codec import encode
 from ocppd.v16.timestamps import format_timestamp
@@ -53,13 +54,14 @@ Method = Callable[[Peer, Call, Any, int], Deferred[Recorded]]
 
 
 class Recorder:
-    """Turns durable messages into use cases of the storage. `rules` give the verdicts on id tags."""
+    """Turns durable messages into use cases of the storage. `rules` give the verdicts on id tags, `foreign` on others'."""
 
-    def __init__(self, storage: Storage, rules: Rules, *, boots_settle: bool = True) -> None:
+    def __init__(self, storage: Storage, rules: Rules, foreign: ForeignTags, *, boots_settle: bool = True) -> None:
         """`boots_settle`: our verdict on a boot holds at once. Where a user's handler has a say, only its verdict does."""
         self._storage = storage
         self._boots_settle = boots_settle
         self._rules = rules
+        self._foreign = foreign
         #: The durable actions: transaction frames, boots, statuses, security frames (docs/http-api.md).
         self.methods: dict[str, Method] = {
             "BootNotification": self._boot,
@@ -129,6 +131,14 @@ class Recorder:
         return done.addCallback(self._plainly_recorded, answer)
 
     def _start(self, peer: Peer, call: Call, request: core.StartTransactionRequest, now_ms: int) -> Deferred[Recorded]:
+        if not self._foreign.asked:
+            return self._started(None, peer, call, request, now_ms)
+        question = Question(peer.name, request.id_tag, Purpose.START, request.connector_id)
+        return self._foreign.verdict(question, now_ms).addCallback(self._started, peer, call, request, now_ms)
+
+    def _started(
+        self, foreign: IdTagInfo | None, peer: Peer, call: Call, request: core.StartTransactionRequest, now_ms: int
+    ) -> Deferred[Recorded]:
         def answer(transaction_id: int, verdict: IdTagInfo) -> core.StartTransactionConfirmation:
             return core.StartTransactionConfirmation(id_tag_info=verdict, transaction_id=transaction_id)
 
@@ -141,7 +151,7 @@ class Recorder:
             timestamp_ms=started_ms,
             reservation_id=_optional(request.reservation_id),
             configured=self._rules.configured,
-            judge=lambda standing: self._rules.verdict_at_start(standing, now_ms),
+            judge=lambda standing: _foreign_or(foreign, standing) or self._rules.verdict_at_start(standing, now_ms),
             answer=lambda transaction_id, verdict: _frame(call, answer(transaction_id, verdict)),
             flags=_start_flags(request, started_ms, now_ms),
         )
@@ -159,6 +169,14 @@ class Recorder:
         return self._storage.transaction_started(_inbound(peer, call, "", now_ms), start).addCallback(recorded)
 
     def _stop(self, peer: Peer, call: Call, request: core.StopTransactionRequest, now_ms: int) -> Deferred[Recorded]:
+        if not self._foreign.asked or isinstance(request.id_tag, UnsetType):
+            return self._stopped(None, peer, call, request, now_ms)
+        question = Question(peer.name, request.id_tag, Purpose.STOP)
+        return self._foreign.verdict(question, now_ms).addCallback(self._stopped, peer, call, request, now_ms)
+
+    def _stopped(
+        self, foreign: IdTagInfo | None, peer: Peer, call: Call, request: core.StopTransactionRequest, now_ms: int
+    ) -> Deferred[Recorded]:
         id_tag = _optional(request.id_tag)
 
         def answer(verdict: IdTagInfo | None) -> core.StopTransactionConfirmation:
@@ -174,7 +192,7 @@ class Recorder:
             timestamp_ms=stopped_ms,
             reason=str(Reason.LOCAL if isinstance(request.reason, UnsetType) else request.reason),
             configured=self._rules.configured,
-            judge=lambda standing: self._rules.verdict(standing, now_ms),
+            judge=lambda standing: _foreign_or(foreign, standing) or self._rules.verdict(standing, now_ms),
             answer=lambda verdict: _frame(call, answer(verdict)),
             elements=() if isinstance(data, UnsetType) else elements_of(call.payload, data),
             flags=_time_flags(told_instant(request.timestamp), now_ms),
@@ -205,6 +223,11 @@ class Recorder:
             return self._storage.answer_amended(sequence, frame)
 
         return Recorded(answer, sequence, amend)
+
+
+def _foreign_or(foreign: IdTagInfo | None, standing: Standing) -> IdTagInfo | None:
+    """Somebody else's verdict, unless the tag has become known here meanwhile."""
+    return None if standing.tag is not None or standing.expected else foreign
 
 
 def _inbound(peer: Peer, call: Call, answer: str, now_ms: int) -> Inbound:

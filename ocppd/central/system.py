@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -20,6 +20,7 @@ from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
 from ocppd.central.ends import Ends, Hooks
 from ocppd.central.feed import Feed
+from ocppd.central.foreign_tags import External, ForeignTags, Purpose, Question
 from ocppd.central.handler_names import ERROR_HANDLER, REQUEST_SUFFIX, RESPONSE_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.queries import Queries
@@ -50,7 +51,9 @@ class CentralSystem:
         handlers: CentralSystemHandlers,
         bus: Bus,
         unknown_id_tags: UnknownIdTags | None = None,
+        external: External | None = None,
     ) -> None:
+        """`external` is asked about id tags that are not known here."""
         self._storage = storage
         self._clock = clock
         self._handlers = handlers
@@ -64,7 +67,8 @@ class CentralSystem:
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
-        recorder = Recorder(storage, self.rules, boots_settle=boots_settle)
+        self._foreign = ForeignTags(storage, self.rules, external)
+        recorder = Recorder(storage, self.rules, self._foreign, boots_settle=boots_settle)
         dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered)
         self._wiring = Wiring(
             clock=clock,
@@ -182,8 +186,12 @@ class CentralSystem:
     def _authorize(self, charger: str, id_tag: str, received_ms: int) -> Deferred[IdTagInfo]:
         key = id_tag_key(id_tag)
 
-        def judge(standing: Standing) -> IdTagInfo:
-            verdict = self.rules.verdict(standing, received_ms)
+        def found(standing: Standing) -> Deferred[IdTagInfo]:
+            asked = self._foreign.verdict_on(standing, Question(charger, id_tag, Purpose.AUTHORIZE))
+            return asked.addCallback(judge, standing)
+
+        def judge(foreign: IdTagInfo | None, standing: Standing) -> IdTagInfo:
+            verdict = foreign or self.rules.verdict(standing, received_ms)
             if standing.tag is None and verdict.status is AuthorizationStatus.INVALID:
                 seen = self._storage.unknown_id_tag_seen(id_tag, key, charger, received_ms)
                 seen.addErrback(lambda failure: failure.trap(StorageUnavailable))
@@ -192,8 +200,8 @@ class CentralSystem:
 
         configured = self.rules.configured
         if key in configured:  # nothing is to be looked up
-            return succeed(judge(Standing(tag=configured[key], any_known=True)))
-        return self._storage.id_tag_standing(key, configured, charger, received_ms).addCallback(judge)
+            return found(Standing(tag=configured[key], any_known=True))
+        return self._storage.id_tag_standing(key, configured, charger, received_ms).addCallback(found)
 
     def _observe(self, charger: str, received_ms: int, call: Call, answer: bytes) -> None:
         self.chargers.remember(charger, Exchange(received_ms, call, answer))
