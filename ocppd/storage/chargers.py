@@ -58,6 +58,13 @@ _BOOT = (
     "meter_type",
     "meter_serial_number",
 )
+#: What a boot does not change without being told of: the event, and the member.
+_WATCHED = (
+    (EventKind.SERIAL_NUMBER_CHANGED, "serial_number"),
+    (EventKind.SERIAL_NUMBER_CHANGED, "charge_box_serial_number"),
+    (EventKind.FIRMWARE_CHANGED, "firmware_version"),
+)
+_BOOTED_BEFORE = Statement(select(*(chargers.c[name] for _, name in _WATCHED)).where(chargers.c.name == bindparam("the_name")))
 _VERDICT = ("registration", "registered_ms", "interval_s")
 _BOOTED = Statement.upsert(
     chargers,
@@ -126,7 +133,10 @@ def disconnected(unit: Unit, name: str, generation: int, last_seen_ms: int) -> l
 
 def booted(unit: Unit, message: Inbound, boot: Boot) -> int:
     """See `ChargerRecords.charger_booted`."""
+    before = unit.one(_BOOTED_BEFORE, {"the_name": message.charger})
     sequence = journal.received(unit, message, message.answer)
+    if before is not None:
+        _tell_changes(unit, message, before, boot)
     unit.send(
         _BOOTED,
         {
@@ -141,6 +151,14 @@ def booted(unit: Unit, message: Inbound, boot: Boot) -> int:
         },
     )
     return sequence
+
+
+def _tell_changes(unit: Unit, message: Inbound, before: Any, boot: Boot) -> None:
+    """Another serial number is another machine under the same name (REQUIREMENTS B-2)."""
+    for (kind, name), old in zip(_WATCHED, before, strict=True):
+        new = getattr(boot, name)
+        if old is not None and new is not None and old != new:
+            events.happened(unit, kind, message.charger, message.received_ms, before=old, after=new)
 
 
 def registration_amended(unit: Unit, sequence: int, answer: str, registration: RegistrationStatus, interval_s: int) -> None:

@@ -299,3 +299,22 @@ async def test_numbers_appear_out_of_order(postgresql_url: str, open_node: Open)
     assert [event.sequence for event in late.events] == [number]
     assert (late.oldest or 0) >= seen.following
     assert late.following is None
+
+
+@ensure
+async def test_another_machine_under_the_same_name(storage: SqlStorage) -> None:
+    """B-2: a boot with another serial number or firmware than the one before is told; one that says less is not."""
+    old, new = {"serial_number": "S1", "firmware_version": "1.0"}, {"serial_number": "S2", "charge_box_serial_number": "B2"}
+    for members in (
+        old,
+        {**old, "serial_number": None},
+        old,
+        {**new, "firmware_version": "1.1"},
+        {**new, "firmware_version": "1.1"},
+    ):
+        await storage.charger_booted(inbound("BootNotification"), boot(**members))
+    changed = [event for event in await after(storage) if event.message is None]
+    assert [(event.kind, event.members) for event in changed] == [
+        ("serialNumberChanged", {"before": "S1", "after": "S2"}),
+        ("firmwareChanged", {"before": "1.0", "after": "1.1"}),
+    ]

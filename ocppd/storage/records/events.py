@@ -24,6 +24,8 @@ class EventKind(StrEnum):
     ANSWER_AMENDED = "answerAmended"
     COMMAND_ACCEPTED = "commandAccepted"
     COMMAND_ENDED = "commandEnded"
+    SERIAL_NUMBER_CHANGED = "serialNumberChanged"
+    FIRMWARE_CHANGED = "firmwareChanged"
     STOP_MISSING = "stopMissing"
     TRANSACTION_CLOSED = "transactionClosed"
 
