@@ -214,7 +214,7 @@ class OcppdService(Service):
         except ConfigurationError as error:
             log.error("the configuration stays as it was: {reason}", reason=str(error))
         else:
-            self.central.chargers.reconfigure(configuration)
+            self.central.reconfigure(configuration)
             self._tell_passwords(configuration)
             log.info("configuration reloaded, chargers: {count}", count=len(configuration.chargers))
         if self._certificates is not None:

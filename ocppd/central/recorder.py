@@ -56,12 +56,24 @@ Method = Callable[[Peer, Call, Any, int], Deferred[Recorded]]
 class Recorder:
     """Turns durable messages into use cases of the storage. `rules` give the verdicts on id tags, `foreign` on others'."""
 
-    def __init__(self, storage: Storage, rules: Rules, foreign: ForeignTags, *, boots_settle: bool = True) -> None:
-        """`boots_settle`: our verdict on a boot holds at once. Where a user's handler has a say, only its verdict does."""
+    def __init__(
+        self,
+        storage: Storage,
+        rules: Rules,
+        foreign: ForeignTags,
+        settings_of: Callable[[str], ChargerSettings],
+        *,
+        boots_settle: bool = True,
+    ) -> None:
+        """`settings_of` gives those of a charger as they are now.
+
+        `boots_settle`: our verdict on a boot holds at once. Where a user's handler has a say, only its verdict does.
+        """
         self._storage = storage
         self._boots_settle = boots_settle
         self._rules = rules
         self._foreign = foreign
+        self._settings_of = settings_of
         #: The durable actions: transaction frames, boots, statuses, security frames (docs/http-api.md).
         self.methods: dict[str, Method] = {
             "BootNotification": self._boot,
@@ -90,10 +102,11 @@ class Recorder:
         return self._storage.answer_amended(recorded.sequence, frame.decode(), failed=True)
 
     def _boot(self, peer: Peer, call: Call, request: core.BootNotificationRequest, now_ms: int) -> Deferred[Recorded]:
-        interval_s = peer.settings.heartbeat_interval_s
-        answer = core.BootNotificationConfirmation(
-            status=RegistrationStatus.ACCEPTED, current_time=format_timestamp(now_ms), interval=interval_s
-        )
+        settings = self._settings_of(peer.name)
+        status = RegistrationStatus(settings.registration)
+        accepted = status is RegistrationStatus.ACCEPTED
+        interval_s = settings.heartbeat_interval_s if accepted else settings.retry_interval_s
+        answer = core.BootNotificationConfirmation(status=status, current_time=format_timestamp(now_ms), interval=interval_s)
         boot = Boot(
             vendor=request.charge_point_vendor,
             model=request.charge_point_model,

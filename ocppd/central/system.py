@@ -27,11 +27,13 @@ from ocppd.central.queries import Queries
 from ocppd.central.recorder import Recorder
 from ocppd.central.waiters import Waiters
 from ocppd.clock import Clock, now_ms
-from ocppd.config import ChargerSettings, Configuration, UnknownIdTags
+from ocppd.config import ChargerSettings, Configuration, Registration, UnknownIdTags
 from ocppd.errors import CallErrorReceived, StorageUnavailable
 from ocppd.ocppj.frames import Call
 from ocppd.storage.api import Storage
 from ocppd.storage.records import ConnectedCharger, Standing
+from ocppd.v16.enums import MessageTrigger
+from ocppd.v16.remote_trigger import TriggerMessageRequest
 from ocppd.v16.types import AuthorizationStatus, IdTagInfo, Message, RegistrationStatus
 
 log = Logger()
@@ -68,7 +70,7 @@ class CentralSystem:
         self.queries = Queries(self.chargers, storage, bus.node)
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)
-        recorder = Recorder(storage, self.rules, self._foreign, boots_settle=boots_settle)
+        recorder = Recorder(storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle)
         dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered)
         self._wiring = Wiring(
             clock=clock,
@@ -96,6 +98,16 @@ class CentralSystem:
                 )
 
         return self._storage.stops_missing(now - STOP_MISSING_MS, now).addCallback(marked)
+
+    def reconfigure(self, configuration: Configuration) -> None:
+        """Take a new configuration. A charger that was Pending and may be Accepted now is asked to boot (B-4)."""
+        self.chargers.reconfigure(configuration)
+        for connection in self.chargers.connections():
+            settings = configuration.chargers.get(connection.name)
+            accepted = settings is not None and settings.registration is Registration.ACCEPTED
+            if accepted and connection.registration is RegistrationStatus.PENDING:
+                request = TriggerMessageRequest(requested_message=MessageTrigger.BOOT_NOTIFICATION)
+                self._submit(connection.name, request).addErrback(_log_not_sent, connection.name)
 
     # Connections
 

@@ -284,3 +284,49 @@ async def test_no_trigger_of_boots_after_acceptance(start: Any) -> None:
     peer = await booted(daemon)
     await refusal(daemon, TriggerMessageRequest(requested_message=MessageTrigger.BOOT_NOTIFICATION))
     await peer.silence()
+
+
+def configured(**members: Any) -> dict[str, Any]:
+    """CP1 with these members."""
+    return {"Chargers": [{"Name": "CP1", **members}]}
+
+
+@ensure
+@pytest.mark.parametrize(("verdict", "interval"), [("Pending", 60), ("Rejected", 3600)])
+async def test_a_verdict_of_the_configuration(start: Any, verdict: str, interval: int) -> None:
+    """BO-03, BO-08, B-1: a charger is told the verdict that is configured, and when to come again; nothing else is taken."""
+    daemon = start(configured(Registration=verdict))
+    peer = await connect(daemon.port, "/ocppj/1.6/CP1")
+    answer = (await peer.call("BootNotification", BOOT))[2]
+    assert (answer["status"], answer["interval"]) == (verdict, interval)
+    assert is_error(await peer.call("Heartbeat"), "SecurityError")
+    assert await registration(daemon) == verdict
+    assert (await refusal(daemon, RemoteStartTransactionRequest(id_tag="T"))).charger == "CP1"
+    daemon.configure(configured(Registration=verdict, RetryInterval=7))
+    daemon.service.reload()
+    assert (await peer.call("BootNotification", BOOT))[2]["interval"] == 7
+
+
+@ensure
+async def test_an_onboarding(start: Any) -> None:
+    """B-4: a Pending charger is configured, then accepted by the operator: it is asked to boot, and works."""
+    daemon = start(configured(Registration="Pending"))
+    peer = await connect(daemon.port, "/ocppj/1.6/CP1")
+    assert (await peer.call("BootNotification", BOOT))[2]["status"] == "Pending"
+    daemon.central.commands.submit("CP1", ChangeConfigurationRequest(key="HeartbeatInterval", value="7"))
+    change = await peer.frame()
+    assert change[2] == "ChangeConfiguration"
+    peer.send([3, change[1], {"status": "Accepted"}])
+    daemon.configure(configured(HeartBeatInterval=77))
+    daemon.service.reload()
+    trigger = await peer.frame()
+    assert trigger[2:] == ["TriggerMessage", {"requestedMessage": "BootNotification"}]
+    peer.send([3, trigger[1], {"status": "Accepted"}])
+    answer = (await peer.call("BootNotification", BOOT))[2]
+    assert (answer["status"], answer["interval"]) == ("Accepted", 77)
+    assert (await peer.call("Heartbeat"))[0] == 3
+    daemon.service.reload()
+    daemon.configure(configured(Registration="Rejected"))
+    daemon.service.reload()
+    assert (await peer.call("Heartbeat"))[0] == 3, "B-6: it keeps its verdict until it boots"
+    await peer.silence()

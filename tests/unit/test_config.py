@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd import config
-from ocppd.config import Configuration, IdTagSettings, Mode, Settings, load_configuration
+from ocppd.config import ChargerSettings, Configuration, IdTagSettings, Mode, Registration, Settings, file, load_configuration
 from ocppd.errors import ConfigurationError, StartFailed
 from ocppd.v16.types import AuthorizationStatus
 
@@ -33,7 +32,7 @@ class ConfigurationCase(SynchronousTestCase):
     def load_value(self, value: Any) -> Configuration:
         return self.load(json.dumps(value))
 
-    def load_charger(self, **members: Any) -> config.ChargerSettings:
+    def load_charger(self, **members: Any) -> ChargerSettings:
         return self.load_value({"Chargers": [{"Name": "A", **members}]}).chargers["A"]
 
     def refused(self, text: str | bytes) -> ConfigurationError:
@@ -66,7 +65,7 @@ class AcceptedTests(ConfigurationCase):
         """A charger needs a name alone."""
         found = self.load_value({"Chargers": [{"Name": "CP1"}]})
         self.assertEqual((found.max_queue_size, dict(found.id_tags)), (50, {}))
-        self.assertEqual(found.chargers["CP1"], config.ChargerSettings(name="CP1"))
+        self.assertEqual(found.chargers["CP1"], ChargerSettings(name="CP1"))
         self.assertEqual(found.chargers["CP1"].heartbeat_interval_s, 300)
         self.assertEqual(found.chargers["CP1"].call_timeout_s, 30)
         self.assertIs(found.chargers["CP1"].mode, Mode.TOLERANT)
@@ -94,7 +93,7 @@ class AcceptedTests(ConfigurationCase):
 
     def test_statuses_are_the_specification_s(self) -> None:
         """The statuses of a tag are those of AuthorizationStatus but ConcurrentTx (L-4)."""
-        self.assertEqual(set(config.ID_TAG_STATUSES), set(AuthorizationStatus) - {AuthorizationStatus.CONCURRENT_TX})
+        self.assertEqual(set(file.ID_TAG_STATUSES), set(AuthorizationStatus) - {AuthorizationStatus.CONCURRENT_TX})
 
     def test_password_in_hex(self) -> None:
         """Z-1: a password is bytes; one that no text can hold is written in hexadecimal digits."""
@@ -223,8 +222,8 @@ class FileTests(ConfigurationCase):
         """A missing file is answered with what one looks like."""
         error = self.assertRaises(ConfigurationError, load_configuration, self.path)
         self.assertIn("there is no such file", str(error))
-        self.assertIn(config.EXAMPLE, str(error))
-        self.assertTrue(self.load(config.EXAMPLE).chargers)
+        self.assertIn(file.EXAMPLE, str(error))
+        self.assertTrue(self.load(file.EXAMPLE).chargers)
 
     def test_not_json(self) -> None:
         """The line and the column of the mistake are named."""
@@ -254,7 +253,7 @@ class FileTests(ConfigurationCase):
     def test_too_large(self) -> None:
         """A file beyond 64 MiB is not read into memory."""
         with self.path.open("wb") as opened:
-            opened.truncate(config.MAX_FILE_BYTES + 1)
+            opened.truncate(file.MAX_FILE_BYTES + 1)
         self.assertIn("larger than 64 MiB", str(self.assertRaises(ConfigurationError, load_configuration, self.path)))
 
 
@@ -267,6 +266,20 @@ class SecretTests(ConfigurationCase):
         loaded = self.load_value({"Chargers": [{"Name": "A", "Authorization": SECRET}]})
         self.assertNotIn(SECRET, f"{settings!r} {loaded!r} {loaded.chargers['A']!r} {settings} {loaded}")
 
+    def test_registration(self) -> None:
+        """B-1: an accepted charger unless it says otherwise; one that is rejected waits longer."""
+        for members, expected in (
+            ({}, (Registration.ACCEPTED, 60)),
+            ({"Registration": "Pending"}, (Registration.PENDING, 60)),
+            ({"Registration": "Rejected"}, (Registration.REJECTED, 3600)),
+            ({"Registration": "Rejected", "RetryInterval": 5}, (Registration.REJECTED, 5)),
+        ):
+            found = self.load_charger(**members)
+            self.assertEqual((found.registration, found.retry_interval_s), expected)
+        for members in ({"Registration": "accepted"}, {"RetryInterval": 0}, {"RetryInterval": 86401}):
+            with self.assertRaises(ConfigurationError):
+                self.load_charger(**members)
+
     def test_errors(self) -> None:
         """An error of a password, or beside one, does not repeat it."""
         for password in (f"hex:{SECRET}", [SECRET], {SECRET: 1}, f"{SECRET}\ud800"):
@@ -276,7 +289,7 @@ class SecretTests(ConfigurationCase):
         self.assertNotIn(SECRET, str(self.refused('{"Chargers": [{"Name": "A", "Authorization": "' + SECRET + '"')))
 
 
-known_keys = st.sampled_from([*config.CONFIGURATION_KEYS, *config.CHARGER_KEYS, *config.ID_TAG_KEYS])
+known_keys = st.sampled_from([*file.CONFIGURATION_KEYS, *file.CHARGER_KEYS, *file.ID_TAG_KEYS])
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(known_keys | st.text(), inner),

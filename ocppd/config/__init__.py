@@ -1,0 +1,33 @@
+"""What an operator decides: configs.json and the options of the daemon, as frozen values. Knows no reactor and no room."""
+
+from __future__ import annotations
+
+from ocppd.config.file import MAX_ACTIVE_LIMIT, MAX_ID_TAG_LENGTH, load_configuration
+from ocppd.config.values import (
+    ChargerSettings,
+    Configuration,
+    Handshake,
+    IdTagSettings,
+    LogFormat,
+    LogLevel,
+    Mode,
+    Registration,
+    Settings,
+    UnknownIdTags,
+)
+
+__all__ = [
+    "MAX_ACTIVE_LIMIT",
+    "MAX_ID_TAG_LENGTH",
+    "ChargerSettings",
+    "Configuration",
+    "Handshake",
+    "IdTagSettings",
+    "LogFormat",
+    "LogLevel",
+    "Mode",
+    "Registration",
+    "Settings",
+    "UnknownIdTags",
+    "load_configuration",
+]

@@ -1,0 +1,129 @@
+"""What an operator decides, as frozen values. Knows no file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Mode(StrEnum):
+    """How a charger's messages are read (REQUIREMENTS 0.2)."""
+
+    TOLERANT = "tolerant"
+    STRICT = "strict"
+
+
+class Registration(StrEnum):
+    """The verdict on a charger's boot (OCPP 1.6 section 7.38)."""
+
+    ACCEPTED = "Accepted"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+
+
+class UnknownIdTags(StrEnum):
+    """What becomes of an id tag that nobody configured."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+
+
+class Handshake(StrEnum):
+    """What a handshake without a common subprotocol gets: 400, or 101 and close 1002 (REQUIREMENTS W-2)."""
+
+    REFUSE = "refuse"
+    SPEC = "spec"
+
+
+class LogFormat(StrEnum):
+    """Lines for people or one JSON object per line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least important level that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerSettings:
+    """One charger of configs.json. `authorization` is its Basic password in bytes, None where it needs none."""
+
+    name: str
+    authorization: bytes | None = field(default=None, repr=False)
+    heartbeat_interval_s: int = 300
+    registration: Registration = Registration.ACCEPTED
+    #: How long a charger that is not accepted is to wait before it boots again (REQUIREMENTS B-1).
+    retry_interval_s: int = 60
+    mode: Mode = Mode.TOLERANT
+    #: Complete a handshake that offers no subprotocol at all (REQUIREMENTS W-3).
+    assume_subprotocol: bool = False
+    call_timeout_s: float = 30
+    #: 0 sends no pings.
+    ping_interval_s: float = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdTagSettings:
+    """One id tag of configs.json, as written there; `expiry_date` is ISO 8601, 0 for `max_active_transactions` any number."""
+
+    id_tag: str
+    status: str = "Accepted"
+    parent_id_tag: str | None = None
+    expiry_date: str | None = None
+    max_active_transactions: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """configs.json. `id_tags` has lower-case keys, because tags are compared ignoring case (REQUIREMENTS G-3)."""
+
+    max_queue_size: int = 50
+    chargers: Mapping[str, ChargerSettings] = field(default_factory=dict)
+    id_tags: Mapping[str, IdTagSettings] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The options of the daemon with the environment behind them.
+
+    `port` is a number or the description of a Twisted server endpoint; `config` and the path of an SQLite `database` are
+    absolute; a charger path starts with a slash and ends without one. `unknown_id_tags` is None where nobody has decided.
+    """
+
+    config: Path
+    #: An SQLAlchemy URL; it may hold a password.
+    database: str = field(repr=False)
+    port: str = "9033"
+    #: `module.Class` of the user's handlers.
+    handlers: str | None = None
+    charger_paths: tuple[str, ...] = ("/ocppj/1.6",)
+    unknown_id_tags: UnknownIdTags | None = None
+    #: Whom to ask about id tags that nobody here knows: a URL, which may hold a password (REQUIREMENTS A-5).
+    authorizer: str | None = field(default=None, repr=False)
+    authorizer_timeout_s: float = 2.0
+    authorizer_failure: UnknownIdTags = UnknownIdTags.REFUSE
+    handshake: Handshake = Handshake.REFUSE
+    log_format: LogFormat = LogFormat.TEXT
+    log_level: LogLevel = LogLevel.INFO
+    gateway_may_call: bool = False
+    secret_key: str | None = field(default=None, repr=False)
+    #: A `redis:`, `rediss:` or `redis+sentinel:` URL where there are several nodes; it may hold a password.
+    redis: str | None = field(default=None, repr=False)
+    #: Processes that share the port; of more than one, this process is the supervisor.
+    workers: int = 1
+    #: What this node is called in the HTTP API; None names it after its host and port.
+    node: str | None = None
+    #: Start on a PostgreSQL server that may lose what it has committed.
+    unsafe_database: bool = False
+    #: Over how many seconds the chargers' connections are closed when the daemon stops; 0 closes them at once.
+    drain_s: float = 0.0
