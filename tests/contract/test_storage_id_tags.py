@@ -131,7 +131,7 @@ async def test_a_group_has_a_limit_of_its_own(storage: SqlStorage) -> None:
     ("stops", "flagged"), [(None, False), ("CARD", False), ("Mate", False), ("G", False), ("Other", True), ("Nobody", True)]
 )
 async def test_who_stops(storage: SqlStorage, stops: str | None, flagged: bool) -> None:
-    """T-24: the same tag, one of its group, or the group's own may stop; by any other it is stopped, too, and flagged."""
+    """T-24, A-2b: the same tag, one of its group, or the group's own may stop; by any other it is stopped, too, and flagged."""
     await storage.put_id_tags([tag("Card", parent="G"), tag("Mate", parent="G"), tag("G"), tag("Other", parent="H")], NOON_MS)
     begun = await storage.transaction_started(inbound("StartTransaction"), begins("Card"))
     stopped = await storage.transaction_stopped(inbound("StopTransaction"), ends(begun.transaction_id, stops))

@@ -63,7 +63,7 @@ class VerdictTests(SynchronousTestCase):
             self.assertEqual(authorize("Good", known(**members), None, NOW_MS).status, status, members)
 
     def test_au_03_parent(self) -> None:
-        """AU-03: the parent is told whatever the verdict is."""
+        """AU-03, A-2: the parent is told whatever the verdict is."""
         for members in ({}, {"status": "Blocked"}, {"expiry_date": PAST}):
             verdict = authorize("Good", known(parent_id_tag="P", **members), None, NOW_MS)
             self.assertEqual(verdict.parent_id_tag, "P")
