@@ -19,6 +19,7 @@ from ocppd.storage.records import MessageFilter, MessageState
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.storage.unit import Statement, Unit
 from ocppd.storage.writer import Writer
+from ocppd.v16.types import IdTagInfo
 from support.holding import PATIENCE_S, held
 from support.postgresql import SECRET_KEY
 from support.storing import NOON_MS, call, inbound, start
@@ -30,7 +31,7 @@ class Poison(RuntimeError):
     """Raised by a use case that has a bug."""
 
 
-def poisoned(_: int) -> str:
+def poisoned(_: int, __: IdTagInfo) -> str:
     """An answer function that has a bug."""
     raise Poison("boom")
 
