@@ -71,8 +71,7 @@ def verdict(standing: Standing, unknown: UnknownIdTags | None, now_ms: int, *, s
 def _has_enough(standing: Standing, tag: IdTag) -> bool:
     if tag.max_active is not None and standing.active >= tag.max_active:
         return True
-    parent = standing.parent
-    return parent is not None and parent.max_active is not None and standing.group_active >= parent.max_active
+    return any(group.active >= group.limit for group in standing.groups)
 
 
 def configured_tag(key: str, tag: IdTagSettings) -> IdTag:
@@ -85,6 +84,7 @@ def configured_tag(key: str, tag: IdTagSettings) -> IdTag:
         parent_key=None if tag.parent_id_tag is None else id_tag_key(tag.parent_id_tag),
         expiry_ms=None if tag.expiry_date is None else configured_instant(tag.expiry_date),
         max_active=tag.max_active_transactions or None,
+        group_limit=tag.group_max_active_transactions or None,
     )
 
 

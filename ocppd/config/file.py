@@ -58,7 +58,7 @@ CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
     *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval"),
 )
-ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions")
+ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions", "GroupMaxActiveTransactions")
 EXAMPLE = '{"Chargers": [{"Name": "CP001"}]}'
 
 
@@ -276,13 +276,14 @@ def _id_tags(node: _Node) -> Mapping[str, IdTagSettings]:
 
 def _id_tag(node: _Node) -> IdTagSettings:
     found = node.members(ID_TAG_KEYS)
-    limit = found.get("MaxActiveTransactions")
+    limit, group_limit = found.get("MaxActiveTransactions"), found.get("GroupMaxActiveTransactions")
     return IdTagSettings(
         id_tag=_required(node, found, "IdTag").short_text(MAX_ID_TAG_LENGTH),
         status=found["Status"].choice(ID_TAG_STATUSES) if "Status" in found else "Accepted",
         parent_id_tag=found["ParentIdTag"].short_text(MAX_ID_TAG_LENGTH) if "ParentIdTag" in found else None,
         expiry_date=_date(found["ExpiryDate"]) if "ExpiryDate" in found else None,
         max_active_transactions=1 if limit is None else limit.integer(0, MAX_ACTIVE_LIMIT),
+        group_max_active_transactions=0 if group_limit is None else group_limit.integer(0, MAX_ACTIVE_LIMIT),
     )
 
 

@@ -74,13 +74,14 @@ class ChargerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdTagSettings:
-    """One id tag of configs.json, as written there; `expiry_date` is ISO 8601, 0 for `max_active_transactions` any number."""
+    """One id tag of configs.json, as written there; `expiry_date` is ISO 8601, 0 for a limit any number."""
 
     id_tag: str
     status: str = "Accepted"
     parent_id_tag: str | None = None
     expiry_date: str | None = None
     max_active_transactions: int = 1
+    group_max_active_transactions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

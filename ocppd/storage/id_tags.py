@@ -17,6 +17,7 @@ from ocppd.storage.records import (
     Change,
     Changed,
     Configured,
+    Group,
     IdTag,
     IdTagFilter,
     Inbound,
@@ -82,17 +83,29 @@ def standing(unit: Unit, key: str, configured: Configured, charger: str = "", no
 def standing_at_start(unit: Unit, message: Inbound, start: Start) -> Standing:
     """How things are for a start on that connector, whose own transactions do not count: they are lost (T-5)."""
     key, configured = start.id_tag_key, start.configured
-    tag = configured.get(key) or _find(unit, _LOCKED, key)
+    tag = _counted(unit, key, configured)
     if tag is None:
         return _unknown(unit, configured, sought_by(message, start))
     here: dict[str, Any] = {"the_charger": message.charger, "the_connector": start.connector_id}
     active = 0 if tag.max_active is None else unit.one(_ACTIVE, {"the_key": key, **here})[0]
-    parent = None if tag.parent_key is None else configured.get(tag.parent_key) or _find(unit, _LOCKED, tag.parent_key)
-    grouped = 0
-    if parent is not None and parent.max_active is not None:
-        grouped = unit.one(_GROUP_ACTIVE, {"the_key": parent.key, **here})[0]
-        grouped += unit.one(_ACTIVE, {"the_key": parent.key, **here})[0]
-    return Standing(tag=tag, any_known=True, active=active, parent=parent, group_active=grouped)
+    parent = None if tag.parent_key is None else _counted(unit, tag.parent_key, configured)
+    groups = [
+        Group(head.group_limit, sum(unit.one(query, {"the_key": head.key, **here})[0] for query in (_ACTIVE, _GROUP_ACTIVE)))
+        for head in (tag, parent)
+        if head is not None and head.group_limit is not None
+    ]
+    return Standing(tag=tag, any_known=True, active=active, groups=tuple(groups))
+
+
+def _counted(unit: Unit, key: str, configured: Configured) -> IdTag | None:
+    """A tag; where its transactions are to be counted, whoever else starts one with it comes after this commit."""
+    tag = configured.get(key)
+    if tag is not None:
+        return tag
+    tag = _find(unit, _READ, key)
+    if tag is None or (tag.max_active is None and tag.group_limit is None):
+        return tag
+    return _find(unit, _LOCKED, key)
 
 
 def sought_by(message: Inbound, start: Start) -> Parameters:

@@ -166,6 +166,7 @@ id_tags = Table(
     Column("parent_key", Text),
     Column("expiry_ms", BigInteger),
     Column("max_active", BigInteger),
+    Column("group_limit", BigInteger),
     Column("note", Text),
     Column("version", BigInteger, nullable=False),
     Index("id_tags_of_parent", "parent_key", "key"),

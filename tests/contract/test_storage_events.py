@@ -184,6 +184,22 @@ async def open_node() -> AsyncIterator[Open]:
 
 
 @ensure
+async def test_a_node_that_was_taken_for_dead(storage: SqlStorage) -> None:
+    """A node that lives after all says of the chargers that it holds that they are connected."""
+    await storage.node_started()
+    for name in ("CP1", "CP2"):
+        await storage.charger_connected(name, "::1", NOON_MS)
+    await storage.charger_disconnected("CP2", 1, NOON_MS)
+    began = (await storage.newest_event(9)).number
+    await storage._write(lambda unit: unit.connection.exec_driver_sql("DELETE FROM nodes"))
+    assert (await storage.node_alive(10)).revived
+    assert not (await storage.node_alive(10)).revived
+    events = await after(storage, began)
+    assert told(events) == [("chargerConnected", "CP1")]
+    assert events[0].members == {"node": NODE}
+
+
+@ensure
 async def test_a_node_that_died_lost_its_chargers(url: str, open_node: Open) -> None:
     """Whoever finds a node dead says of its chargers that they are disconnected, and why; once."""
     if url == "sqlite://":

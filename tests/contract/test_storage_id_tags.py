@@ -51,7 +51,7 @@ async def started(storage: SqlStorage, charger: str, what: Start) -> Authorizati
 @ensure
 async def test_a_tag_is_kept_whole(storage: SqlStorage) -> None:
     """A tag is made, changed and deleted, each time with a higher version, and never where its version is another."""
-    whole = tag("Card", status=STATUS.BLOCKED, parent="Fleet", expiry_ms=NOON_MS, max_active=3, note="lost?")
+    whole = tag("Card", status=STATUS.BLOCKED, parent="Fleet", expiry_ms=NOON_MS, max_active=3, group_limit=9, note="lost?")
     made = await storage.put_id_tag(whole, 0, NOON_MS)
     assert (made.change, made.tag) == (Change.CREATED, await storage.read_id_tag("card"))
     assert made.tag is not None and made.tag.version == NOON_MS
@@ -116,14 +116,24 @@ async def test_one_transaction_at_a_time(storage: SqlStorage) -> None:
 
 @ensure
 async def test_a_group_has_a_limit_of_its_own(storage: SqlStorage) -> None:
-    """T-5: the limit of a parent that is a tag itself counts the tags of its group, and itself, wherever they are kept."""
-    await storage.put_id_tags([tag("G", max_active=2), tag("A", parent="G"), tag("B", parent="G")], NOON_MS)
+    """T-5: the limit of a group counts the tags of the group, and the parent itself, wherever they are kept."""
+    await storage.put_id_tags([tag("G", group_limit=2, max_active=None), tag("A", parent="G"), tag("B", parent="G")], NOON_MS)
     configured = {"c": tag("C", parent="g", max_active=None)}
     assert await started(storage, "CP1", begins("A")) is STATUS.ACCEPTED
     assert await started(storage, "CP2", begins("G")) is STATUS.ACCEPTED
     assert await started(storage, "CP3", begins("B")) is STATUS.CONCURRENT_TX
     assert await started(storage, "CP4", begins("C", configured=configured)) is STATUS.CONCURRENT_TX
+    assert await started(storage, "CP5", begins("G")) is STATUS.CONCURRENT_TX, "the parent is one of them"
     assert await started(storage, "CP1", begins("B")) is STATUS.ACCEPTED, "on that connector A was lost"
+
+
+@ensure
+async def test_a_parent_alone_limits_nobody_else(storage: SqlStorage) -> None:
+    """T-5: a parent that is a tag itself has a limit for itself, and none for its group unless it says so."""
+    await storage.put_id_tags([tag("G"), tag("A", parent="G"), tag("B", parent="G")], NOON_MS)
+    for charger, name in (("CP1", "A"), ("CP2", "B"), ("CP3", "G")):
+        assert await started(storage, charger, begins(name)) is STATUS.ACCEPTED
+    assert await started(storage, "CP4", begins("G")) is STATUS.CONCURRENT_TX
 
 
 @ensure

@@ -266,6 +266,12 @@ class SecretTests(ConfigurationCase):
         loaded = self.load_value({"Chargers": [{"Name": "A", "Authorization": SECRET}]})
         self.assertNotIn(SECRET, f"{settings!r} {loaded!r} {loaded.chargers['A']!r} {settings} {loaded}")
 
+    def test_limits_of_tags(self) -> None:
+        """A-4: one transaction for a tag and any number for its group, unless it says otherwise."""
+        for members, expected in (({}, (1, 0)), ({"MaxActiveTransactions": 0, "GroupMaxActiveTransactions": 7}, (0, 7))):
+            tag = self.load(json.dumps({"Chargers": [], "IdTags": [{"IdTag": "T", **members}]})).id_tags["t"]
+            self.assertEqual((tag.max_active_transactions, tag.group_max_active_transactions), expected)
+
     def test_registration(self) -> None:
         """B-1: an accepted charger unless it says otherwise; one that is rejected waits longer."""
         for members, expected in (

@@ -275,6 +275,7 @@ def id_tag(tag: IdTag) -> Shape:
             "parentIdTag": tag.parent,
             "expiryDate": _optional_instant(tag.expiry_ms),
             "maxActiveTransactions": tag.max_active or 0,
+            "groupMaxActiveTransactions": tag.group_limit,
             "note": tag.note,
             "source": "records" if tag.version else "configuration",
         }

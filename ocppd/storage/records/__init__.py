@@ -8,7 +8,7 @@ from __future__ import annotations
 from ocppd.storage.records.calls import Acceptance, CallEnd, DroppedCall, Holding, NewCall, QueuedCall, RemoteStart, Verdict
 from ocppd.storage.records.chargers import Boot, Census, ChargerRecord, ConnectedCharger, ConnectorRecord, Status, StatusRecord
 from ocppd.storage.records.events import FRAME_LIMIT, Event, EventFilter, EventKind, Newest, Tail
-from ocppd.storage.records.id_tags import Change, Changed, Configured, IdTag, IdTagFilter, Standing, UnknownIdTag
+from ocppd.storage.records.id_tags import Change, Changed, Configured, Group, IdTag, IdTagFilter, Standing, UnknownIdTag
 from ocppd.storage.records.messages import FINAL_STATES, Direction, Inbound, MessageFilter, MessageRecord, MessageState
 from ocppd.storage.records.transactions import (
     UNREADABLE_FLAG,
@@ -47,6 +47,7 @@ __all__ = [
     "Event",
     "EventFilter",
     "EventKind",
+    "Group",
     "Holding",
     "IdTag",
     "IdTagFilter",

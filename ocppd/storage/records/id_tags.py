@@ -13,8 +13,8 @@ from ocppd.v16.types import AuthorizationStatus
 class IdTag:
     """An id tag (REQUIREMENTS A-4). `key` is the tag for comparison (G-3), `status` anything but ConcurrentTx.
 
-    `max_active`: how many transactions it may have open at the same time; None: any number. That of a tag which is the
-    parent of others is for all of them together.
+    `max_active`: how many transactions it may have open at the same time; `group_limit`: how many it and the tags whose
+    parent it is may have together. None: any number.
     """
 
     key: str
@@ -24,6 +24,7 @@ class IdTag:
     parent_key: str | None = None
     expiry_ms: int | None = None
     max_active: int | None = 1
+    group_limit: int | None = None
     note: str | None = None
     #: Grows with each change, also when the tag is deleted and made again; 0 where it is in the configuration.
     version: int = 0
@@ -33,19 +34,26 @@ class IdTag:
 Configured = Mapping[str, IdTag]
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group with a limit: how many transactions it may have open, and has elsewhere."""
+
+    limit: int
+    active: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """How things are with an id tag.
 
     `tag` is None where it is not known, and `any_known` says whether any is. `active` counts the open transactions of the
-    tag elsewhere, `group_active` those of all tags with its parent; `parent` is the parent where that is a tag itself.
+    tag elsewhere; `groups` are those that it belongs to and that have a limit.
     """
 
     tag: IdTag | None
     any_known: bool
     active: int = 0
-    parent: IdTag | None = None
-    group_active: int = 0
+    groups: tuple[Group, ...] = ()
     #: A remote start with this tag waits at the charger that asks: it is a tag made for that (A-4).
     expected: bool = False
 

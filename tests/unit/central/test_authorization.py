@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ocppd.central.authorization import LATEST_TIMESTAMP, Rules, configured_instant, id_tag_key, verdict
 from ocppd.config import Configuration, IdTagSettings, UnknownIdTags
-from ocppd.storage.records import IdTag, Standing
+from ocppd.storage.records import Group, IdTag, Standing
 from ocppd.v16.types import AuthorizationStatus, IdTagInfo
 
 #: 2026-03-01T12:00:00Z
@@ -105,12 +105,17 @@ class VerdictTests(SynchronousTestCase):
         self.assertEqual(verdict(Standing(tag=blocked, any_known=True, active=9), None, NOW_MS, starting=True).status, BLOCKED)
 
     def test_t_05_group(self) -> None:
-        """T-5: where the parent is a tag itself, its limit is for its whole group."""
+        """T-5: where a group has a limit, it is for the whole group."""
         tag = IdTag(key="t", id_tag="T", parent="P", parent_key="p", max_active=None)
-        for limit, active, status in ((2, 1, ACCEPTED), (2, 2, CONCURRENT), (None, 99, ACCEPTED)):
-            parent = IdTag(key="p", id_tag="P", max_active=limit)
-            standing = Standing(tag=tag, any_known=True, parent=parent, group_active=active)
+        for groups, status in (
+            ((Group(2, 1),), ACCEPTED),
+            ((Group(2, 2),), CONCURRENT),
+            ((Group(9, 1), Group(2, 3)), CONCURRENT),
+            ((), ACCEPTED),
+        ):
+            standing = Standing(tag=tag, any_known=True, groups=groups)
             self.assertEqual(verdict(standing, None, NOW_MS, starting=True).status, status)
+            self.assertEqual(verdict(standing, None, NOW_MS).status, ACCEPTED)
 
     def test_the_configuration_is_read_again(self) -> None:
         """A reload of the configuration is seen by the next verdict; 0 in MaxActiveTransactions is any number."""

@@ -31,7 +31,7 @@ MAX_IMPORTED: Final = 50_000
 MAX_SHOWN: Final = 40
 
 TAG: Final = "/idTag"
-NUMBER: Final = "maxActiveTransactions"
+NUMBERS: Final = ("maxActiveTransactions", "groupMaxActiveTransactions")
 
 _DIGITS: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
@@ -54,6 +54,8 @@ class TagBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     expiry_date: OptionalDateTime | UnsetType = UNSET
     #: 0 is any number.
     max_active_transactions: NonNegative = 1
+    #: Of it and of the tags whose parent it is, together; 0 is any number.
+    group_max_active_transactions: NonNegative = 0
     note: Annotated[str, Meta(max_length=500)] | UnsetType = UNSET
 
 
@@ -120,14 +122,16 @@ def _beyond(value: dict[str, Any], name: str | None) -> Iterator[Violation]:
             yield wrong(TAG, "not the tag of the path")
     if isinstance(name, str) and not name.isprintable():
         yield wrong(TAG, "the tag has characters that cannot be printed")
-    parent, limit = value.get("parentIdTag"), value.get(NUMBER)
+    parent = value.get("parentIdTag")
     if isinstance(parent, str):
         if not parent.isprintable():
             yield wrong("/parentIdTag", "the tag has characters that cannot be printed")
         elif isinstance(name, str) and id_tag_key(parent) == id_tag_key(name):
             yield wrong("/parentIdTag", "a tag cannot be its own parent")
-    if isinstance(limit, int) and limit > MAX_ACTIVE_LIMIT:
-        yield of_fault(Fault.OUT_OF_RANGE, f"/{NUMBER}")
+    for number in NUMBERS:
+        limit = value.get(number)
+        if isinstance(limit, int) and limit > MAX_ACTIVE_LIMIT:
+            yield of_fault(Fault.OUT_OF_RANGE, f"/{number}")
 
 
 def _tag(body: TagBody, name: str | None) -> IdTag:
@@ -141,6 +145,7 @@ def _tag(body: TagBody, name: str | None) -> IdTag:
         parent_key=None if parent is None else id_tag_key(parent),
         expiry_ms=None if body.expiry_date is UNSET else parse_timestamp(body.expiry_date),
         max_active=body.max_active_transactions or None,
+        group_limit=body.group_max_active_transactions or None,
         note=body.note or None,
     )
 
@@ -197,7 +202,7 @@ def _rows(reader: Any, header: Sequence[str]) -> Iterator[Row]:
 
 
 def _cell(name: str, text: str) -> str | int:
-    return int(text) if name == NUMBER and _DIGITS.fullmatch(text) else text
+    return int(text) if name in NUMBERS and _DIGITS.fullmatch(text) else text
 
 
 def _fair(rows: Iterator[Row]) -> list[Row]:

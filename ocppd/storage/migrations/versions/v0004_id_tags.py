@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("parent_key", sa.Text(), nullable=True),
         sa.Column("expiry_ms", sa.BigInteger(), nullable=True),
         sa.Column("max_active", sa.BigInteger(), nullable=True),
+        sa.Column("group_limit", sa.BigInteger(), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
