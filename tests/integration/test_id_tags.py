@@ -685,10 +685,10 @@ async def test_records_that_are_away(served: Served, monkeypatch: pytest.MonkeyP
 
 @ensure
 async def test_the_limit_of_a_group(served: Served) -> None:
-    """A group's limit is kept, shown and imported with its parent; what is no limit is refused by its pointer."""
-    made = await put(served, "FLEET", {"groupMaxActiveTransactions": 7})
+    """A group's limit is kept and shown; what is no limit is refused by its pointer."""
+    made = await put(served, "DEPOT", {"groupMaxActiveTransactions": 7})
     assert (made.status, made.json["groupMaxActiveTransactions"], made.json["maxActiveTransactions"]) == (201, 7, 1)
     for wrong in (-1, 1_000_001, "7", 1.5):
-        refused = await put(served, "FLEET", {"groupMaxActiveTransactions": wrong})
+        refused = await put(served, "DEPOT", {"groupMaxActiveTransactions": wrong})
         assert (refused.status, pointers(refused)) == (422, ["/groupMaxActiveTransactions"])
-    assert (await served.get("/api/v1/id-tags/FLEET")).json["groupMaxActiveTransactions"] == 7
+    assert (await served.get("/api/v1/id-tags/DEPOT")).json["groupMaxActiveTransactions"] == 7
