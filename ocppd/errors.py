@@ -9,6 +9,7 @@
     ├── BusUnavailable            other nodes cannot be reached at the moment
     ├── TooManyFollowers          this node has as many followers of events as it takes
     ├── NotClosable               a transaction that has ended
+    ├── Conflict                  what is asked for does not go together with what there is
     ├── NotFound
     │   ├── UnknownCharger
     │   ├── UnknownMessage
@@ -89,6 +90,10 @@ class NotClosable(OcppdError):
 
     def __init__(self, transaction_id: int, state: str) -> None:
         super().__init__(f"transaction {transaction_id} is {state}")
+
+
+class Conflict(OcppdError):
+    """What is asked for does not go together with what there is; the text says why, and what to do."""
 
 
 class NotFound(OcppdError):

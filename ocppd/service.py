@@ -49,6 +49,8 @@ log = Logger()
 EXPIRY_INTERVAL_S: Final = 5.0
 #: How often transactions are looked through for those that nothing is heard of any more.
 STOPS_INTERVAL_S: Final = 60.0
+#: How often those who follow chargers see what is due.
+SWEEP_INTERVAL_S: Final = 5.0
 #: How often what storage has refused is tried again: soon enough for everything to be well five seconds after its return.
 RETRY_INTERVAL_S: Final = 1.0
 #: How long requests that are in progress get to be answered after that.
@@ -132,6 +134,7 @@ class OcppdService(Service):
         self._listen(self.central, storage)
         self._repeat(self._expire, EXPIRY_INTERVAL_S)
         self._repeat(self.central.retry, RETRY_INTERVAL_S)
+        self._repeat(self.central.sweep, SWEEP_INTERVAL_S)
         self._repeat(self._look_for_missing_stops, STOPS_INTERVAL_S)
         if storage.shared:
             self._repeat(self._beat, BEAT_S)

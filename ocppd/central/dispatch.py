@@ -20,6 +20,7 @@ from ocppd.central.handlers import CentralSystemHandlers, Charger
 from ocppd.central.recorder import Peer, Recorded, Recorder
 from ocppd.central.registration import may_receive
 from ocppd.central.vendors import VendorMessages
+from ocppd.central.watching import Watchers
 from ocppd.clock import Clock, DelayedCall, now_ms
 from ocppd.errors import ErrorCode, StorageUnavailable, Violation
 from ocppd.ocppj.frames import Call, call_error_frame, call_result_frame, shown_action
@@ -73,12 +74,14 @@ class Dispatch:
         clock: Clock,
         observe: Observer,
         registered: Registrar,
+        watchers: Watchers,
     ) -> None:
         self._recorder = recorder
         self._authorize = authorize
         self._clock = clock
         self._observe = observe
         self._registered = registered
+        self._watchers = watchers
         #: Handlers that a user wrote; where ours would only give back the answer nothing is called.
         self._handlers: dict[str, Callable[[Charger, Any, Any], Any]] = {}
         for action in ACTIONS.values():
@@ -163,6 +166,7 @@ class Dispatch:
     def _handled(
         self, answer: Message, caller: Caller, call: Call, request: Message, received_ms: int
     ) -> bytes | Deferred[bytes]:
+        self._watchers.received(caller, call.action, request, answer)
         if call.action not in self._handlers:
             return self._observed(call_result_frame(call.wire_id, encode(answer)), caller.name, received_ms, call)
         handled: Deferred[Any] = self._handle(caller, call, request, answer, DEADLINE_S)
@@ -185,24 +189,27 @@ class Dispatch:
 
     def _answer_recorded(self, recorded: Recorded, caller: Caller, call: Call, request: Message) -> bytes | Deferred[bytes]:
         if call.action not in self._handlers:
-            return self._given(recorded.answer, recorded, caller, call)
+            return self._given(recorded.answer, recorded, caller, call, request)
         handled: Deferred[Any] = self._handle(caller, call, request, recorded.answer, RECORDED_DEADLINE_S)
         handled.addErrback(self._late_handler, recorded, caller, call)
-        handled.addCallback(self._amend, recorded, caller, call)
+        handled.addCallback(self._amend, recorded, caller, call, request)
         return handled.addErrback(self._recorded_handler_failed, recorded, caller, call)
 
-    def _given(self, answer: Message, recorded: Recorded, caller: Caller, call: Call) -> bytes:
+    def _given(self, answer: Message, recorded: Recorded, caller: Caller, call: Call, request: Message) -> bytes:
         """The frame of an answer that is on disk, after which what it says holds."""
         if isinstance(answer, core.BootNotificationConfirmation):
             self._registered(caller.name, recorded.sequence, answer.status)
             log.info("{charger}: booted, {status}", charger=caller.name, status=str(answer.status))
+        self._watchers.received(caller, call.action, request, answer)
         return call_result_frame(call.wire_id, encode(answer))
 
-    def _amend(self, answer: Message, recorded: Recorded, caller: Caller, call: Call) -> bytes | Deferred[bytes]:
+    def _amend(
+        self, answer: Message, recorded: Recorded, caller: Caller, call: Call, request: Message
+    ) -> bytes | Deferred[bytes]:
         if answer == recorded.answer and recorded.settled:
-            return self._given(answer, recorded, caller, call)
+            return self._given(answer, recorded, caller, call, request)
         frame = call_result_frame(call.wire_id, encode(answer)).decode()
-        return recorded.amend(answer, frame).addCallback(lambda _: self._given(answer, recorded, caller, call))
+        return recorded.amend(answer, frame).addCallback(lambda _: self._given(answer, recorded, caller, call, request))
 
     def _recorded_handler_failed(self, failure: Failure, recorded: Recorded, caller: Caller, call: Call) -> Deferred[bytes]:
         frame = self._handler_failed(failure, caller, call)

@@ -39,7 +39,9 @@ OUR_ID_LENGTH: Final = 36
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Who hears how calls ended, after it was recorded: the methods of the user's handlers."""
+    """Who hears how calls ended, after it was recorded: the watchers, and the methods of the user's handlers."""
+
+    ended: Callable[[str, str, Message, Ended], None]
 
     answered: Callable[[str, str, Message, Message], Any]
     refused: Callable[[str, Message, CallErrorReceived], Any]
@@ -80,6 +82,7 @@ class Ends:
         def tell(_: None) -> Any:
             if counts:
                 self._waiters.tell(call.message_id, ended)
+                self._hooks.ended(call.charger, call.action, call.request, ended)
                 return self._run_hook(call.charger, call.action, call.request, ended)
             return None
 

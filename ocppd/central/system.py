@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from ocppd.bus.api import Bus
 from ocppd.central.authorization import Rules, id_tag_key
+from ocppd.central.calls import Ended
 from ocppd.central.chargers import Chargers
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
@@ -26,6 +27,7 @@ from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.queries import Queries
 from ocppd.central.recorder import Recorder
 from ocppd.central.waiters import Waiters
+from ocppd.central.watching import Watchers
 from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Configuration, Registration, UnknownIdTags
 from ocppd.errors import CallErrorReceived, StorageUnavailable
@@ -63,15 +65,16 @@ class CentralSystem:
         self.rules = Rules(lambda: self.chargers.configuration, unknown_id_tags)
         waiters = Waiters(clock)
         self._bus = bus
-        self._ends = Ends(storage, clock, Hooks(self._answered, self._refused), waiters, bus)
+        self._ends = Ends(storage, clock, Hooks(self._call_ended, self._answered, self._refused), waiters, bus)
         self.commands = Commands(storage, self.chargers, clock, self._ends, waiters, bus)
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
+        self._watchers = Watchers()
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)
         recorder = Recorder(storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle)
-        dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered)
+        dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers)
         self._wiring = Wiring(
             clock=clock,
             storage=storage,
@@ -86,6 +89,10 @@ class CentralSystem:
     def retry(self) -> None:
         """Try again what storage has refused. To be called every second or so."""
         self._ends.record_again()
+
+    def sweep(self) -> None:
+        """See what is due. To be called every few seconds."""
+        self._watchers.sweep(now_ms(self._clock))
 
     def look_for_missing_stops(self) -> Deferred[None]:
         """Mark transactions of which nothing was heard for a day (T-28). Fails with StorageUnavailable."""
@@ -163,6 +170,7 @@ class CentralSystem:
             self._bus.hold(settings.name, known.generation)
             if calls_came:
                 self.commands.look(settings.name)
+            self._watchers.connected(connection)
         else:
             connection.close_calls()
             link.close(1001, "a newer connection is there")
@@ -177,6 +185,9 @@ class CentralSystem:
         self.chargers.detach(connection)
 
     # Users' handlers
+
+    def _call_ended(self, charger: str, action: str, request: Message, ended: Ended) -> None:
+        self._watchers.ended(charger, action, request, ended)
 
     def _answered(self, charger: str, action: str, request: Message, confirmation: Message) -> Deferred[Any] | None:
         name = f"{action}{RESPONSE_SUFFIX}"

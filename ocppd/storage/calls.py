@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import TextClause, and_, bindparam, func, insert, null, or_, select, text, update
 
-from ocppd.storage import events, remote_starts
+from ocppd.storage import consequences, events, remote_starts
 from ocppd.storage.messages import CALL, RECORD, THIS_CALL, record_of
 from ocppd.storage.records import (
     Acceptance,
@@ -304,14 +304,14 @@ def _end(unit: Unit, statement: Statement, end: CallEnd) -> bool:
         },
     )
     if changed:
-        events.call_ended(unit, end.message_id, end.ended_ms)
+        _has_ended(unit, end.message_id, end.ended_ms)
     return changed == 1
 
 
 def call_cancelled(unit: Unit, message_id: str, now_ms: int) -> MessageRecord | None:
     """See `MessageRecords.call_cancelled`."""
     if unit.run(_CANCELLED, {"the_id": message_id, "new_state": MessageState.CANCELLED.value}):
-        events.call_ended(unit, message_id, now_ms)
+        _has_ended(unit, message_id, now_ms)
     row = unit.one(CALL, {"the_id": message_id})
     return None if row is None else record_of(row)
 
@@ -321,7 +321,7 @@ def calls_expired(unit: Unit, now_ms: int) -> list[MessageRecord]:
     rows = unit.all(_EXPIRED, {"now_ms": now_ms, "new_state": MessageState.EXPIRED.value})
     expired = sorted(map(record_of, rows), key=lambda record: record.sequence)
     for record in expired:
-        events.call_ended(unit, record.message_id, now_ms)
+        _has_ended(unit, record.message_id, now_ms)
     return expired
 
 
@@ -342,5 +342,10 @@ def _told(unit: Unit, rows: Sequence[Any]) -> list[DroppedCall]:
     """The calls that these rows say have ended."""
     ended = [DroppedCall(*row) for row in rows]
     for call in ended:
-        events.call_ended(unit, call.message_id)
+        _has_ended(unit, call.message_id)
     return ended
+
+
+def _has_ended(unit: Unit, message_id: str, at_ms: int | None = None) -> None:
+    events.call_ended(unit, message_id, at_ms)
+    consequences.call_ended(unit, message_id, at_ms)

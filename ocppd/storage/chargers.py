@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, func, insert, null, select, update
 
-from ocppd.storage import calls, events
+from ocppd.storage import calls, consequences, events
 from ocppd.storage import messages as journal
 from ocppd.storage.records import (
     Boot,
@@ -150,6 +150,7 @@ def booted(unit: Unit, message: Inbound, boot: Boot) -> int:
             **{name: getattr(boot, name) for name in _BOOT},
         },
     )
+    consequences.booted(unit, message, boot)
     return sequence
 
 
@@ -187,6 +188,7 @@ def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
     }
     unit.send(_STATUS_KEPT, row)
     unit.send(_CONNECTOR_NOW, row)
+    consequences.status_notified(unit, message, status)
     return sequence
 
 

@@ -93,11 +93,6 @@ def received(
     return sequence
 
 
-def message_received(unit: Unit, message: Inbound, failed: bool) -> int:
-    """See `MessageRecords.message_received`."""
-    return received(unit, message, message.answer, failed=failed, later=True)
-
-
 def answer_amended(unit: Unit, sequence: int, answer: str, failed: bool) -> None:
     """See `MessageRecords.answer_amended`."""
     state = MessageState.ERROR if failed else MessageState.COMPLETED

@@ -13,7 +13,19 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
 from ocppd.errors import StorageUnavailable
-from ocppd.storage import calls, chargers, event_lists, id_tags, messages, meter_values, nodes, probe, transactions
+from ocppd.storage import (
+    calls,
+    chargers,
+    event_lists,
+    id_tags,
+    messages,
+    meter_values,
+    nodes,
+    notices,
+    probe,
+    transaction_lists,
+    transactions,
+)
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
@@ -131,12 +143,12 @@ class SqlStorage:
 
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now, for /readyz."""
-        return self._write(probe.written, probe.row_of(self._node))
+        return self.write(probe.written, probe.row_of(self._node))
 
-    def _write(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+    def write(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         return self._run(self._writer, work, args, kwargs)
 
-    def _read(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+    def read(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         return self._run(self._readers or self._writer, work, args, kwargs)
 
     @staticmethod
@@ -149,162 +161,162 @@ class SqlStorage:
     # ChargerRecords
 
     def charger_connected(self, name: str, remote_ip: str, now_ms: int) -> Deferred[ConnectedCharger]:
-        return self._write(chargers.connected, name, remote_ip, now_ms, self._secrets.decrypt, self._node)
+        return self.write(chargers.connected, name, remote_ip, now_ms, self._secrets.decrypt, self._node)
 
     def charger_disconnected(self, name: str, generation: int, last_seen_ms: int) -> Deferred[list[DroppedCall]]:
-        return self._write(chargers.disconnected, name, generation, last_seen_ms)
+        return self.write(chargers.disconnected, name, generation, last_seen_ms)
 
     def charger_booted(self, message: Inbound, boot: Boot) -> Deferred[int]:
-        return self._write(chargers.booted, message, boot)
+        return self.write(chargers.booted, message, boot)
 
     def registration_amended(
         self, sequence: int, answer: str, registration: RegistrationStatus, interval_s: int
     ) -> Deferred[None]:
-        return self._write(chargers.registration_amended, sequence, answer, registration, interval_s)
+        return self.write(chargers.registration_amended, sequence, answer, registration, interval_s)
 
     def status_notified(self, message: Inbound, status: Status) -> Deferred[int]:
-        return self._write(chargers.status_notified, message, status)
+        return self.write(chargers.status_notified, message, status)
 
     def read_chargers(self, names: Sequence[str]) -> Deferred[dict[str, ChargerRecord]]:
-        return self._read(chargers.read_chargers, tuple(names))
+        return self.read(chargers.read_chargers, tuple(names))
 
     def read_connectors(self, names: Sequence[str]) -> Deferred[dict[str, tuple[ConnectorRecord, ...]]]:
-        return self._read(chargers.read_connectors, tuple(names))
+        return self.read(chargers.read_connectors, tuple(names))
 
     def list_statuses(self, charger: str, connector_id: int, after: int | None, limit: int) -> Deferred[list[StatusRecord]]:
-        return self._read(chargers.list_statuses, charger, connector_id, after, limit)
+        return self.read(chargers.list_statuses, charger, connector_id, after, limit)
 
     # TransactionRecords
 
     def transaction_started(self, message: Inbound, start: Start) -> Deferred[Started]:
-        return self._write(transactions.started, message, start)
+        return self.write(transactions.started, message, start)
 
     def verdict_amended(self, sequence: int, answer: str, verdict: AuthorizationStatus) -> Deferred[None]:
-        return self._write(transactions.verdict_amended, sequence, answer, verdict)
+        return self.write(transactions.verdict_amended, sequence, answer, verdict)
 
     def transaction_stopped(self, message: Inbound, stop: Stop) -> Deferred[Stopped]:
-        return self._write(transactions.stopped, message, stop)
+        return self.write(transactions.stopped, message, stop)
 
     def meter_values_received(
         self, message: Inbound, connector_id: int, transaction_id: int | None, elements: tuple[MeterValueElement, ...]
     ) -> Deferred[int]:
-        return self._write(meter_values.received, message, connector_id, transaction_id, elements)
+        return self.write(meter_values.received, message, connector_id, transaction_id, elements)
 
     def transaction_closed(self, transaction_id: int, reason: str, now_ms: int) -> Deferred[TransactionRecord | None]:
-        return self._write(transactions.closed, transaction_id, reason, now_ms)
+        return self.write(transactions.closed, transaction_id, reason, now_ms)
 
     def stops_missing(self, before_ms: int, now_ms: int) -> Deferred[list[int]]:
-        return self._write(transactions.stops_missing, before_ms, now_ms)
+        return self.write(transactions.stops_missing, before_ms, now_ms)
 
     def read_transaction(self, transaction_id: int) -> Deferred[TransactionRecord | None]:
-        return self._read(transactions.read, transaction_id)
+        return self.read(transaction_lists.read, transaction_id)
 
     def list_transactions(self, which: TransactionFilter, after: int | None, limit: int) -> Deferred[list[TransactionRecord]]:
-        return self._read(transactions.list_transactions, which, after, limit)
+        return self.read(transaction_lists.list_transactions, which, after, limit)
 
     def list_meter_values(self, which: MeterValueFilter, after: int | None, limit: int) -> Deferred[list[MeterValueRecord]]:
-        return self._read(meter_values.list_meter_values, which, after, limit)
+        return self.read(meter_values.list_meter_values, which, after, limit)
 
     # IdTagRecords
 
     def id_tag_standing(self, key: str, configured: Configured, charger: str = "", now_ms: int = 0) -> Deferred[Standing]:
-        return self._read(id_tags.standing, key, configured, charger, now_ms)
+        return self.read(id_tags.standing, key, configured, charger, now_ms)
 
     def unknown_id_tag_seen(self, id_tag: str, key: str, charger: str, now_ms: int) -> Deferred[None]:
-        return self._write(id_tags.unknown_seen, id_tag, key, charger, now_ms)
+        return self.write(id_tags.unknown_seen, id_tag, key, charger, now_ms)
 
     def put_id_tag(self, tag: IdTag, expected: int | None, now_ms: int) -> Deferred[Changed]:
-        return self._write(id_tags.put, tag, expected, now_ms)
+        return self.write(id_tags.put, tag, expected, now_ms)
 
     def put_id_tags(self, tags: Sequence[IdTag], now_ms: int) -> Deferred[list[Changed]]:
-        return self._write(id_tags.put_all, tuple(tags), now_ms)
+        return self.write(id_tags.put_all, tuple(tags), now_ms)
 
     def delete_id_tag(self, key: str, expected: int | None) -> Deferred[Changed]:
-        return self._write(id_tags.deleted, key, expected)
+        return self.write(id_tags.deleted, key, expected)
 
     def read_id_tag(self, key: str) -> Deferred[IdTag | None]:
-        return self._read(id_tags.read, key)
+        return self.read(id_tags.read, key)
 
     def list_id_tags(self, which: IdTagFilter, after: str, limit: int) -> Deferred[list[IdTag]]:
-        return self._read(id_tags.list_id_tags, which, after, limit)
+        return self.read(id_tags.list_id_tags, which, after, limit)
 
     def list_unknown_id_tags(self, after: str, limit: int) -> Deferred[list[UnknownIdTag]]:
-        return self._read(id_tags.list_unknown, after, limit)
+        return self.read(id_tags.list_unknown, after, limit)
 
     def forget_unknown_id_tag(self, key: str) -> Deferred[bool]:
-        return self._write(id_tags.forget_unknown, key)
+        return self.write(id_tags.forget_unknown, key)
 
     # MessageRecords
 
     def message_received(self, message: Inbound, *, failed: bool = False) -> Deferred[int]:
-        return self._write(messages.message_received, message, failed)
+        return self.write(notices.received, message, failed)
 
     def answer_amended(self, sequence: int, answer: str, *, failed: bool = False) -> Deferred[None]:
-        return self._write(messages.answer_amended, sequence, answer, failed)
+        return self.write(messages.answer_amended, sequence, answer, failed)
 
     def call_created(self, call: NewCall, generation: int | None) -> Deferred[bool]:
         call, secret = self._with_secret(call)
-        return self._write(calls.call_created, call, secret, generation, self._node)
+        return self.write(calls.call_created, call, secret, generation, self._node)
 
     def call_accepted(self, call: NewCall, limit: int, decide: Callable[[Holding], bool]) -> Deferred[Acceptance]:
         call, secret = self._with_secret(call)
-        return self._write(calls.call_accepted, call, secret, limit, decide, self._node)
+        return self.write(calls.call_accepted, call, secret, limit, decide, self._node)
 
     def _with_secret(self, call: NewCall) -> tuple[NewCall, bytes | None]:
         call = cleaned(call)
         return call, None if call.frame == call.redacted else self._secrets.encrypt(call.frame)
 
     def queued_calls(self, charger: str, now_ms: int) -> Deferred[list[QueuedCall]]:
-        return self._read(calls.queued_calls, charger, now_ms, self._secrets.decrypt)
+        return self.read(calls.queued_calls, charger, now_ms, self._secrets.decrypt)
 
     def queued_chargers(self) -> Deferred[dict[str, str]]:
-        return self._read(calls.queued_chargers)
+        return self.read(calls.queued_chargers)
 
     def call_sent(self, message_id: str, generation: int, now_ms: int) -> Deferred[bool]:
-        return self._write(calls.call_sent, message_id, generation, now_ms, self._node)
+        return self.write(calls.call_sent, message_id, generation, now_ms, self._node)
 
     def call_requeued(self, message_id: str, generation: int) -> Deferred[Holding]:
-        return self._write(calls.call_requeued, message_id, generation)
+        return self.write(calls.call_requeued, message_id, generation)
 
     def call_ended(self, end: CallEnd) -> Deferred[None]:
-        return self._write(calls.call_ended, end)
+        return self.write(calls.call_ended, end)
 
     def call_withdrawn(self, end: CallEnd) -> Deferred[bool]:
-        return self._write(calls.call_withdrawn, end)
+        return self.write(calls.call_withdrawn, end)
 
     def call_cancelled(self, message_id: str, now_ms: int) -> Deferred[MessageRecord | None]:
-        return self._write(calls.call_cancelled, message_id, now_ms)
+        return self.write(calls.call_cancelled, message_id, now_ms)
 
     def calls_expired(self, now_ms: int) -> Deferred[list[MessageRecord]]:
-        return self._write(calls.calls_expired, now_ms)
+        return self.write(calls.calls_expired, now_ms)
 
     def read_message(self, message_id: str) -> Deferred[MessageRecord | None]:
-        return self._read(messages.read_message, message_id)
+        return self.read(messages.read_message, message_id)
 
     def list_messages(self, which: MessageFilter, after: int | None, limit: int) -> Deferred[list[MessageRecord]]:
-        return self._read(messages.list_messages, which, after, limit)
+        return self.read(messages.list_messages, which, after, limit)
 
     # EventRecords
 
     def newest_event(self, shortly: int) -> Deferred[Newest]:
-        return self._read(event_lists.newest_event, shortly)
+        return self.read(event_lists.newest_event, shortly)
 
     def events_after(self, after: int, missing: Sequence[int], limit: int, *, ask_following: bool = False) -> Deferred[Tail]:
-        return self._read(event_lists.events_after, after, tuple(missing), limit, ask_following)
+        return self.read(event_lists.events_after, after, tuple(missing), limit, ask_following)
 
     def events_between(self, which: EventFilter, after: int, until: int, limit: int) -> Deferred[list[Event]]:
-        return self._read(event_lists.events_between, which, after, until, limit)
+        return self.read(event_lists.events_between, which, after, until, limit)
 
     def list_events(self, which: EventFilter, after: int | None, limit: int) -> Deferred[list[Event]]:
-        return self._read(event_lists.list_events, which, after, limit)
+        return self.read(event_lists.list_events, which, after, limit)
 
     # NodeRecords
 
     def node_started(self) -> Deferred[Census]:
-        return self._write(nodes.started, self._node, not self.shared)
+        return self.write(nodes.started, self._node, not self.shared)
 
     def node_alive(self, lease_s: float) -> Deferred[Census]:
-        return self._write(nodes.alive, self._node, int(lease_s * 1000))
+        return self.write(nodes.alive, self._node, int(lease_s * 1000))
 
     def node_stopped(self) -> Deferred[list[DroppedCall]]:
-        return self._write(nodes.stopped, self._node)
+        return self.write(nodes.stopped, self._node)

@@ -6,13 +6,11 @@ REQUIREMENTS T-2 to T-7 and T-20 to T-29. No frame is ever refused here: what fi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
-from sqlalchemy import ColumnElement, Text, bindparam, exists, or_, select, update
+from sqlalchemy import Text, bindparam, exists, or_, select, update
 
-from ocppd.storage import events, id_tags, meter_values, reconciliation, remote_starts
+from ocppd.storage import consequences, events, id_tags, meter_values, reconciliation, remote_starts, transaction_lists
 from ocppd.storage import messages as journal
 from ocppd.storage.clean import clean_text
 from ocppd.storage.records import (
@@ -26,7 +24,6 @@ from ocppd.storage.records import (
     Stop,
     StopOutcome,
     Stopped,
-    TransactionFilter,
     TransactionRecord,
     TransactionState,
 )
@@ -50,31 +47,6 @@ OTHER_TAG = "stoppedByOtherTag"
 
 #: 2 GWh in one transaction: the same bound as for what a meter may show by definition, 32 bit (REQUIREMENTS G-6).
 MOST_ENERGY_WH = 2**31 - 1
-
-_RECORD = (
-    "transaction_id",
-    "charger",
-    "connector_id",
-    "id_tag",
-    "state",
-    "verdict",
-    "meter_start_wh",
-    "started_ms",
-    "start_received_ms",
-    "message_id",
-    "reservation_id",
-    "meter_stop_wh",
-    "energy_wh",
-    "stopped_ms",
-    "stop_received_ms",
-    "stop_id_tag",
-    "reason",
-    "flags",
-    "closed_ms",
-    "close_reason",
-    "remote_start",
-)
-_COLUMNS = tuple(transactions.c[name] for name in _RECORD)
 
 _THIS = transactions.c.transaction_id == bindparam("the_id")
 _SAME_START = Statement(
@@ -138,7 +110,6 @@ _STOPPED = Statement(
         flags=bindparam("new_flags"),
     )
 )
-_READ = Statement(select(*_COLUMNS).where(_THIS))
 #: What an operator may close (REQUIREMENTS T-29).
 CLOSABLE = (TransactionState.OPEN, TransactionState.STOP_MISSING, TransactionState.SUPERSEDED)
 _CLOSED = Statement(
@@ -235,6 +206,7 @@ def _insert(unit: Unit, message: Inbound, start: Start, standing: Standing, verd
     transaction_id, remote_start = row
     if remote_start is not None:
         remote_starts.bound(unit, remote_start, transaction_id)
+    consequences.transaction_started(unit, message, start, transaction_id)
     return int(transaction_id)
 
 
@@ -252,7 +224,7 @@ def stopped(unit: Unit, message: Inbound, stop: Stop) -> Stopped:
     answer = clean_text(stop.answer(verdict))
     nameless = stop.transaction_id == reconciliation.NAMELESS
     transaction_id = reconciliation.transaction_of(unit, message, stop) if nameless else stop.transaction_id
-    found = None if transaction_id is None else read(unit, transaction_id)
+    found = None if transaction_id is None else transaction_lists.read(unit, transaction_id)
     if found is None or found.charger != message.charger:
         sequence = journal.received(unit, message, answer, outcome=StopOutcome.ORPHAN.value)
         meter_values.keep(unit, message, 0, meter_values.UNLINKED, stop.elements)
@@ -261,6 +233,7 @@ def stopped(unit: Unit, message: Inbound, stop: Stop) -> Stopped:
     if outcome is StopOutcome.STOPPED:
         flags = (*stop.flags, reconciliation.RECONCILED) if nameless else stop.flags
         _stop(unit, message, replace(stop, flags=flags), found, tag)
+        consequences.transaction_ended(unit, found, message.received_ms)
     sequence = journal.received(
         unit,
         message,
@@ -338,8 +311,9 @@ def closed(unit: Unit, transaction_id: int, reason: str, now_ms: int) -> Transac
         **{state.name: state.value for state in CLOSABLE},
     }
     changed = meter_values.is_transaction_id(transaction_id) and unit.run(_CLOSED, row) == 1
-    found = read(unit, transaction_id)
+    found = transaction_lists.read(unit, transaction_id)
     if changed and found is not None:
+        consequences.transaction_ended(unit, found, now_ms)
         events.happened(
             unit, EventKind.TRANSACTION_CLOSED, found.charger, now_ms, transactionId=str(transaction_id), reason=reason
         )
@@ -352,43 +326,3 @@ def stops_missing(unit: Unit, before_ms: int, now_ms: int) -> list[int]:
     for transaction_id, charger in found:
         events.happened(unit, EventKind.STOP_MISSING, charger, now_ms, transactionId=str(transaction_id))
     return sorted(row[0] for row in found)
-
-
-def read(unit: Unit, transaction_id: int) -> TransactionRecord | None:
-    """See `TransactionRecords.read_transaction`."""
-    if not meter_values.is_transaction_id(transaction_id):
-        return None
-    row = unit.one(_READ, {"the_id": transaction_id})
-    return None if row is None else _record(row)
-
-
-def list_transactions(unit: Unit, which: TransactionFilter, after: int | None, limit: int) -> list[TransactionRecord]:
-    """See `TransactionRecords.list_transactions`. `since_ms` is included, `until_ms` is not."""
-    query = select(*_COLUMNS).where(*_conditions(which)).order_by(transactions.c.transaction_id.desc()).limit(limit)
-    if after is not None:
-        query = query.where(transactions.c.transaction_id < after)
-    return [_record(row) for row in unit.connection.execute(query)]
-
-
-def _conditions(which: TransactionFilter) -> Iterator[ColumnElement[bool]]:
-    if which.charger is not None:
-        yield transactions.c.charger == which.charger
-    if which.connector_id is not None:
-        yield transactions.c.connector_id == which.connector_id
-    if which.id_tag is not None:
-        # As compared (REQUIREMENTS G-3), or as it was sent.
-        yield or_(transactions.c.id_tag_key == which.id_tag.lower(), transactions.c.id_tag == which.id_tag)
-    if which.state is not None:
-        yield transactions.c.state == which.state.value
-    if which.since_ms is not None:
-        yield transactions.c.started_ms >= which.since_ms
-    if which.until_ms is not None:
-        yield transactions.c.started_ms < which.until_ms
-
-
-def _record(row: Any) -> TransactionRecord:
-    members = dict(zip(_RECORD, row, strict=True))
-    members["state"] = TransactionState(members["state"])
-    members["verdict"] = AuthorizationStatus(members["verdict"])
-    members["flags"] = tuple(json.loads(members["flags"]))
-    return TransactionRecord(**members)

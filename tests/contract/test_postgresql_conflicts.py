@@ -52,7 +52,7 @@ async def order(storage: SqlStorage) -> list[str]:
 async def test_a_deadlock_fails_nobody(storages: list[SqlStorage], told: list[str]) -> None:
     """Two batches that hold each other's rows: one makes way and is run again in parts; all are stored."""
     for storage in storages:
-        await gatherResults([storage._write(written, 8001), storage._write(written, 8002)])
+        await gatherResults([storage.write(written, 8001), storage._write(written, 8002)])
     meeting = threading.Barrier(2)
     runs: list[str] = []
 
@@ -64,8 +64,8 @@ async def test_a_deadlock_fails_nobody(storages: list[SqlStorage], told: list[st
     gates = [held(storage) for storage in storages]
     answers = []
     for storage, name, rows in zip(storages, "ab", ((8001, 8002), (8002, 8001)), strict=True):
-        answers += [storage.message_received(inbound(message_id=f"{name}1")), storage._write(written, rows[0])]
-        answers += [storage._write(meet, name), storage._write(written, rows[1])]
+        answers += [storage.message_received(inbound(message_id=f"{name}1")), storage.write(written, rows[0])]
+        answers += [storage.write(meet, name), storage._write(written, rows[1])]
         answers.append(storage.message_received(inbound(message_id=f"{name}2")))
     for gate in gates:
         gate.set()
@@ -95,7 +95,7 @@ async def test_a_batch_that_makes_way_is_run_in_halves(
 
     gate = held(storage)
     answers = [storage.message_received(inbound(message_id=f"m{number}")) for number in range(60)]
-    answers.insert(30, storage._write(conflict))  # type: ignore[arg-type]
+    answers.insert(30, storage.write(conflict))  # type: ignore[arg-type]
     answers.append(storage.message_received(inbound(message_id="m60")))
     gate.set()
     await gatherResults(answers)
@@ -109,7 +109,7 @@ async def test_a_conflict_without_end_fails_alone(storages: list[SqlStorage], lo
     """A use case that meets a conflict each time fails in the end, and it alone."""
     storage = storages[0]
     gate = held(storage)
-    answers = [storage.message_received(inbound()), storage._write(refused, DEADLOCK), storage.message_received(inbound())]
+    answers = [storage.message_received(inbound()), storage.write(refused, DEADLOCK), storage.message_received(inbound())]
     gate.set()
     results = await DeferredList(answers, consumeErrors=True)
     assert [success for success, _ in results] == [True, False, True]
@@ -123,7 +123,7 @@ async def test_what_is_refused_costs_itself_only(storages: list[SqlStorage], sta
     storage = storages[0]
     gate = held(storage)
     answers = [storage.message_received(inbound(message_id=f"m{number}")) for number in range(20)]
-    answers.insert(7, storage._write(refused, state))  # type: ignore[arg-type]
+    answers.insert(7, storage.write(refused, state))  # type: ignore[arg-type]
     gate.set()
     results = await DeferredList(answers, consumeErrors=True)
     assert [number for number, (success, _) in enumerate(results) if not success] == [7]
@@ -138,19 +138,19 @@ async def test_a_row_that_another_holds(
 ) -> None:
     """Who needs a row that is locked for longer fails; the others of its batch do not."""
     storage = storages[0]
-    await storage._write(written, 8001)
+    await storage.write(written, 8001)
     with server.admin(postgresql_url.rpartition("/")[2]) as other:
         other.execute("BEGIN")
         other.execute("UPDATE probe SET written = 0 WHERE probe_id = 8001")
         gate = held(storage)
-        answers = [storage.message_received(inbound()), storage._write(written, 8001), storage.message_received(inbound())]
+        answers = [storage.message_received(inbound()), storage.write(written, 8001), storage.message_received(inbound())]
         gate.set()
         results = await DeferredList(answers, consumeErrors=True)
         other.execute("ROLLBACK")
     assert [success for success, _ in results] == [True, False, True]
     assert "lock timeout" in str(results[1][1].value)
     assert len(logged_errors.flush()) == 1
-    await storage._write(written, 8001)
+    await storage.write(written, 8001)
 
 
 @pytest_twisted.ensureDeferred

@@ -174,7 +174,7 @@ async def test_a_session_that_ends_within_a_batch(server: Server, storage: SqlSt
 
     gate = held(storage)
     answers = [storage.message_received(inbound(message_id=f"m{number}")) for number in range(5)]
-    answers.append(storage._write(wait))
+    answers.append(storage.write(wait))
     answers += [storage.message_received(inbound(message_id=f"m{number}")) for number in range(5, 10)]
     gate.set()
     await deferToThread(entered.wait, PATIENCE_S)
@@ -217,9 +217,9 @@ async def test_statements_on_their_way(
         return found
 
     gate = held(storage)
-    answers = [storage._write(sent) for _ in range(20)]
-    answers.append(storage._write(wait))
-    answers += [storage._write(sent) for _ in range(20)]
+    answers = [storage.write(sent) for _ in range(20)]
+    answers.append(storage.write(wait))
+    answers += [storage.write(sent) for _ in range(20)]
     gate.set()
     await deferToThread(entered.wait, PATIENCE_S)
     await deferToThread(getattr(server, way), *([database] if way == "end_sessions" else []))

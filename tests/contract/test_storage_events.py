@@ -191,7 +191,7 @@ async def test_a_node_that_was_taken_for_dead(storage: SqlStorage) -> None:
         await storage.charger_connected(name, "::1", NOON_MS)
     await storage.charger_disconnected("CP2", 1, NOON_MS)
     began = (await storage.newest_event(9)).number
-    await storage._write(lambda unit: unit.connection.exec_driver_sql("DELETE FROM nodes"))
+    await storage.write(lambda unit: unit.connection.exec_driver_sql("DELETE FROM nodes"))
     assert (await storage.node_alive(10)).revived
     assert not (await storage.node_alive(10)).revived
     events = await after(storage, began)
@@ -278,7 +278,7 @@ async def test_pages_between_two_numbers(storage: SqlStorage) -> None:
 @ensure
 async def test_an_event_of_a_newer_program(storage: SqlStorage) -> None:
     """What a newer node tells is passed on by its name."""
-    await storage._write(events.happened, SimpleNamespace(value="somethingNew"), "CP1", NOON_MS)  # type: ignore[arg-type]
+    await storage.write(events.happened, SimpleNamespace(value="somethingNew"), "CP1", NOON_MS)  # type: ignore[arg-type]
     assert [event.kind for event in await after(storage)] == ["somethingNew"]
 
 

@@ -148,13 +148,13 @@ async def test_a_full_disk_fails_writes_until_there_is_room(storage: SqlStorage,
         unit.connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
 
     await storage.message_received(inbound(message_id="before"))
-    await storage._write(limit_pages, 1)
+    await storage.write(limit_pages, 1)
     big = [storage.message_received(inbound(frame="x" * 100_000)) for _ in range(3)]
     results = await DeferredList(big, consumeErrors=True)
     assert [failure.type for success, failure in results if not success] == [StorageUnavailable] * 3
     assert logged_errors.flush()
     assert await storage.read_message("before") is not None
-    await storage._write(limit_pages, 1_000_000)
+    await storage.write(limit_pages, 1_000_000)
     await storage.message_received(inbound(frame="x" * 100_000))
     await storage.check()
     assert len(await storage.list_messages(MessageFilter(), None, 10)) == 2
@@ -199,7 +199,7 @@ async def test_a_reading_bug_is_logged(storage: SqlStorage, logged_errors: Any) 
 
     for read in (bug, intrude):
         with pytest.raises(StorageUnavailable):
-            await storage._read(read)
+            await storage.read(read)
     await storage.check()
     assert len(logged_errors.flush()) == 2
     await storage.read_message("m")
@@ -277,7 +277,7 @@ def sends(unit: Unit, node: str) -> int:
 async def test_statements_that_nobody_waits_for(storage: SqlStorage, logged_errors: Any) -> None:
     """What is only sent is done in order with the rest; what goes wrong with it fails the use case that sent it."""
     gate = held(storage)
-    answers = [storage._write(sends, node) for node in ("n1", "n2", "n1", "n3")]
+    answers = [storage.write(sends, node) for node in ("n1", "n2", "n1", "n3")]
     gate.set()
     results = await DeferredList(answers, consumeErrors=True)
     assert [result if success else None for success, result in results] == [4, 4, None, 4]
@@ -321,12 +321,12 @@ async def test_a_read_sees_one_state(storage: SqlStorage) -> None:
         release.wait(PATIENCE_S)
         return [*found, count(unit)]
 
-    reading = storage._read(read_twice)
+    reading = storage.read(read_twice)
     await deferToThread(entered.wait, PATIENCE_S)
     await storage.message_received(inbound())
     release.set()
     assert await reading == [0, 0]
-    assert await storage._read(count) == 1
+    assert await storage.read(count) == 1
 
 
 def count(unit: Unit) -> int:

@@ -24,7 +24,7 @@ def held(storage: SqlStorage) -> threading.Event:
         entered.set()
         release.wait(PATIENCE_S)
 
-    storage._write(wait)
+    storage.write(wait)
     entered.wait(PATIENCE_S)
     return release
 

@@ -5,7 +5,17 @@ Instants are integers: milliseconds since 1970-01-01T00:00:00Z, in names that en
 
 from __future__ import annotations
 
-from ocppd.storage.records.calls import Acceptance, CallEnd, DroppedCall, Holding, NewCall, QueuedCall, RemoteStart, Verdict
+from ocppd.storage.records.calls import (
+    Acceptance,
+    CallEnd,
+    DroppedCall,
+    EndedCall,
+    Holding,
+    NewCall,
+    QueuedCall,
+    RemoteStart,
+    Verdict,
+)
 from ocppd.storage.records.chargers import Boot, Census, ChargerRecord, ConnectedCharger, ConnectorRecord, Status, StatusRecord
 from ocppd.storage.records.events import FRAME_LIMIT, Event, EventFilter, EventKind, Newest, Tail
 from ocppd.storage.records.id_tags import Change, Changed, Configured, Group, IdTag, IdTagFilter, Standing, UnknownIdTag
@@ -44,6 +54,7 @@ __all__ = [
     "ConnectorRecord",
     "Direction",
     "DroppedCall",
+    "EndedCall",
     "Event",
     "EventFilter",
     "EventKind",

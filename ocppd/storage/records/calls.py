@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from ocppd.storage.records.messages import MessageState
 from ocppd.v16.types import RegistrationStatus
 
@@ -85,6 +87,33 @@ class NewCall:
     expires_ms: int
     waits: bool = True
     remote_start: RemoteStart | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCall:
+    """A call of ours in a final state, as the journal has it: without its secrets."""
+
+    sequence: int
+    message_id: str
+    charger: str
+    action: str
+    state: MessageState
+    ended_ms: int
+    frame: str
+    answer: str | None
+    outcome: str | None
+
+    @property
+    def request(self) -> bytes:
+        """The JSON text of its payload."""
+        return bytes(msgspec.json.decode(self.frame, type=tuple[int, str, str, msgspec.Raw])[3])
+
+    @property
+    def response(self) -> bytes | None:
+        """The JSON text of what the charger answered; None for a CALLERROR, or no answer at all."""
+        if self.answer is None or self.state is not MessageState.COMPLETED:
+            return None
+        return bytes(msgspec.json.decode(self.answer, type=tuple[int, str, msgspec.Raw])[2])
 
 
 @dataclass(frozen=True, slots=True)

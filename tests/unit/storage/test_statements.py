@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from types import ModuleType, SimpleNamespace
 from typing import cast
@@ -10,35 +12,13 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.storage import (
-    calls,
-    chargers,
-    events,
-    id_tags,
-    messages,
-    meter_values,
-    nodes,
-    probe,
-    reconciliation,
-    remote_starts,
-    sqlite,
-    transactions,
-)
+import ocppd.storage
+from ocppd.storage import calls, nodes, sqlite
 from ocppd.storage.schema import metadata
 from ocppd.storage.unit import Statement
 
-MODULES: tuple[ModuleType, ...] = (
-    calls,
-    chargers,
-    events,
-    id_tags,
-    messages,
-    meter_values,
-    nodes,
-    probe,
-    reconciliation,
-    remote_starts,
-    transactions,
+MODULES: tuple[ModuleType, ...] = tuple(
+    importlib.import_module(f"ocppd.storage.{module.name}") for module in pkgutil.iter_modules(ocppd.storage.__path__)
 )
 #: A row per node, and a row per table that numbers its rows; no table at all.
 SMALL = {"SCAN nodes", "SCAN sqlite_sequence", "SCAN CONSTANT ROW"}

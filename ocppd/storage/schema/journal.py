@@ -1,10 +1,6 @@
-"""The tables, as SQLAlchemy Core sees them. Knows no use case and no database product.
+"""Chargers, transactions, messages, id tags, events: the tables that messages touch.
 
-What may be queried has a column of its own; what is only shown again is kept as text, as it came. Instants are
-milliseconds since the epoch. Integers that a charger sends are 64 bit here, for what chargers send (REQUIREMENTS G-6).
 There are few indexes on `messages` and `meter_values`, because each costs on every message.
-
-A change here needs a new file in `migrations/versions`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -16,17 +12,13 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     text,
     true,
 )
 
-metadata = MetaData()
-
-#: SQLite gives a fresh number only to a column whose type is spelled INTEGER; there it has 64 bit.
-SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+from ocppd.storage.schema.base import SEQUENCE, metadata
 
 #: Conditions of partial indexes. SQLite uses such an index only where a query repeats one of the terms literally.
 IS_QUEUED = text("state = 'queued'")
