@@ -1,4 +1,4 @@
-"""Prints each rule of docs/conformance.md with the tests that name it, and fails where a rule has none and no reason.
+"""Prints each rule and case of docs/conformance.md with the tests that name it, and fails where a rule has none and no reason.
 
 python tests/conformance.py [RULE …]
 """
@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ROW = re.compile(r"^\| ([A-Z]-\d+[a-z]?) \| (.+?) \| (.*?) ?\|$", re.MULTILINE)
-RULE = re.compile(r"(?<![\w-])([A-Z]-\d+[a-z]?)(?: to ([A-Z]-\d+))?(?![\w-])")
+#: A rule (T-2b), a case (ST-01), a dialogue of certification (TC_037_1).
+NAME = r"[A-Z]{1,2}-\d+[a-z]?|TC_\d+(?:_\d)?"
+ROW = re.compile(rf"^\| ({NAME}) \| (.+?) \| (.*?) ?\|$", re.MULTILINE)
+RULE = re.compile(rf"(?<![\w-])({NAME})(?: to ([A-Z]{{1,2}}-\d+))?(?![\w-])")
 
 
 def rules() -> dict[str, str]:
@@ -40,10 +42,11 @@ def cited() -> dict[str, list[str]]:
 def named(text: str) -> Iterator[str]:
     """The rules that a text names; `T-3 to T-5` are three."""
     for first, last in RULE.findall(text):
-        letter, number = re.sub(r"[a-z]$", "", first).split("-")
         yield first
+        letter, _, number = re.sub(r"[a-z]$", "", first).partition("-")
         if last.startswith(f"{letter}-"):
-            yield from (f"{letter}-{each}" for each in range(int(number) + 1, int(last.partition("-")[2]) + 1))
+            further = range(int(number) + 1, int(last.partition("-")[2]) + 1)
+            yield from (f"{letter}-{each:0{len(number)}}" for each in further)
 
 
 def main(wanted: list[str]) -> int:
@@ -55,12 +58,12 @@ def main(wanted: list[str]) -> int:
             continue
         holders = tests.get(rule, [])
         held = f"{len(holders)} tests" if holders else ""
-        print(f"{rule:6}{held:12}{reason}")
+        print(f"{rule:10}{held:12}{reason}")
         for holder in holders:
-            print(f"      {holder}")
+            print(f"          {holder}")
         if not holders and not reason:
             missing += 1
-            print("      NEITHER A TEST NOR A REASON")
+            print("          NEITHER A TEST NOR A REASON")
     return missing
 
 
