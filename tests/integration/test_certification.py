@@ -55,7 +55,7 @@ async def test_a_cached_tag(daemon: Running) -> None:
 @ensure
 @pytest.mark.parametrize("status", ["Accepted", "Rejected"])
 async def test_clear_cache(daemon: Running, status: str) -> None:
-    """TC_061, OP-14: ClearCache goes out without members, and its answer is the outcome; a charge point without a cache refuses."""
+    """TC_061, OP-14: ClearCache has no members, and its answer is the outcome; without a cache it is refused."""
     point = await Dialogue.begin(daemon)
     message_id = await point.command("ClearCache")
     assert await point.answers("ClearCache", status=status) == {}
@@ -68,7 +68,7 @@ async def test_clear_cache(daemon: Running, status: str) -> None:
     [("NOBODY", "Invalid"), ("OLD", "Expired"), ("BLOCKED", "Blocked"), ("BLOCKEDOLD", "Blocked"), ("good", "Accepted")],
 )
 async def test_authorize(daemon: Running, tag: str, status: str) -> None:
-    """TC_023_1, TC_023_2, TC_023_3, AU-01, AU-02, AU-04: the verdict on a tag is that of its record; nothing has come of it (A-3)."""
+    """TC_023_1, TC_023_2, TC_023_3, AU-01, AU-02, AU-04: a tag is judged by its record; nothing comes of it (A-3)."""
     point = await Dialogue.begin(daemon)
     await point.status("Preparing")
     assert (await point.says("Authorize", idTag=tag))["idTagInfo"]["status"] == status
