@@ -22,11 +22,11 @@ from support.rest import ScriptedLink, Served
 from support.storing import NOON_MS
 
 #: Each example has two chargers of its own.
-EXAMPLES = 250
+EXAMPLES = 150
 TAGS = ("Card", "CARD", "Other")
 CONNECTORS = st.integers(1, 2)
-WHICH = st.integers(0, 30)
-METERS = st.integers(0, 5)
+WHICH = st.integers(0, 5)
+METERS = st.integers(0, 2)
 
 Key = tuple[str, int, str, int, int]
 
@@ -90,18 +90,23 @@ class Silence:
 
 
 CHARGERS = st.integers(0, 1)
+STARTS = st.builds(Start, CHARGERS, CONNECTORS, st.sampled_from(TAGS), st.integers(0, 2), METERS, st.booleans())
+STOPS = st.builds(
+    Stop, WHICH, st.sampled_from((True, True, True, False)), st.booleans(), METERS, st.integers(0, 3), st.booleans()
+)
 STEPS = st.lists(
     st.one_of(
-        st.builds(Start, CHARGERS, CONNECTORS, st.sampled_from(TAGS), st.integers(0, 4), METERS, st.booleans()),
+        STARTS,
+        STOPS,
+        STOPS,
         st.builds(Again, WHICH),
-        st.builds(Stop, WHICH, st.booleans(), st.booleans(), METERS, st.integers(0, 8), st.booleans()),
         st.builds(StopAgain, WHICH),
         st.builds(Reconnect, CHARGERS, st.booleans()),
         st.builds(Close, WHICH),
         st.just(Silence()),
     ),
-    min_size=1,
-    max_size=30,
+    min_size=15,
+    max_size=50,
 )
 
 
