@@ -5,7 +5,7 @@ A row of the records holds all samples of one instant, so a cursor names a row a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 
 from klein import Response
@@ -14,10 +14,12 @@ from ocppd.central.meter_values import Sample, samples_of
 from ocppd.net.rest import shapes
 from ocppd.net.rest.answers import list_answer
 from ocppd.net.rest.api import Api
+from ocppd.net.rest.exports import FORMAT_QUERY, Row, export, wanted_format
 from ocppd.net.rest.parameters import (
     GREATEST_INTEGER,
     MAX_LIMIT,
     Page,
+    Parser,
     encode_cursor,
     instant,
     integer,
@@ -26,6 +28,7 @@ from ocppd.net.rest.parameters import (
     text,
 )
 from ocppd.net.rest.routing import Incoming, Route
+from ocppd.net.rest.v1.meter_value_series import BUCKET_QUERY, check_series, rows_of, series
 from ocppd.net.rest.v1.transactions import transaction_of
 from ocppd.storage.records import MeterValueFilter, MeterValueRecord
 
@@ -48,25 +51,74 @@ METER_VALUES_QUERY: Final = {
     "transactionId": integer(1, GREATEST_INTEGER),
 }
 
+#: Those of an export.
+COLUMNS: Final = (
+    "charger",
+    "connectorId",
+    "transactionId",
+    "timestamp",
+    "context",
+    "measurand",
+    "phase",
+    "location",
+    "format",
+    "unit",
+    "value",
+    "rawValue",
+    "rawUnit",
+)
+
 #: A row, a place in it, what stands there.
 Found = tuple[MeterValueRecord, int, Sample]
 
 
 async def list_meter_values(api: Api, incoming: Incoming) -> Response:
-    """`GET /meter-values`."""
-    return await _page(api, incoming.page(METER_VALUES_QUERY), {})
+    """`GET /meter-values`: a page; as a whole with `?format=`; as series with `?bucket=`."""
+    return await _answer_of(api, incoming, METER_VALUES_QUERY, None)
 
 
 async def list_of_transaction(api: Api, incoming: Incoming, transaction_id: str) -> Response:
-    """`GET /transactions/{id}/meter-values`."""
-    wanted = incoming.page(OF_TRANSACTION_QUERY)
-    transaction = await transaction_of(api, transaction_id)
-    return await _page(api, wanted, {"transaction_id": transaction.transaction_id})
+    """`GET /transactions/{id}/meter-values`: the same of one transaction."""
+    return await _answer_of(api, incoming, OF_TRANSACTION_QUERY, transaction_id)
 
 
-async def _page(api: Api, wanted: Page, given: Mapping[str, Any]) -> Response:
+async def _answer_of(api: Api, incoming: Incoming, query: Mapping[str, Parser], transaction_id: str | None) -> Response:
+    values = incoming.query({**query, **FORMAT_QUERY, **BUCKET_QUERY})
+    form = wanted_format(values, incoming.header("accept"))
+    bucket_ms = values.pop("bucket", None)
+    if bucket_ms is not None:
+        check_series(values, form, of_one=transaction_id is not None)
+    given: dict[str, Any] = {}
+    if transaction_id is not None:
+        given["transaction_id"] = (await transaction_of(api, transaction_id)).transaction_id
+    wanted = Page.of(values)
     filters = {FILTERS[name]: value for name, value in wanted.filters.items() if name in FILTERS}
     which = MeterValueFilter(**filters, **given)
+    measurand = wanted.filters.get("measurand")
+    if bucket_ms is not None:
+        return await series(api, which, measurand, bucket_ms)
+    if form is not None:
+        head_only = incoming.request.method == b"HEAD"
+        return await export(form, _pages(api, which, measurand), COLUMNS, api.clock, "meter-values", head_only=head_only)
+    return await _page(api, wanted, which)
+
+
+async def _pages(api: Api, which: MeterValueFilter, measurand: str | None) -> AsyncIterator[list[Row]]:
+    """All samples, a page of the records at a time."""
+    async for rows in rows_of(api, which):
+        found = [_told(record, sample) for record in rows for _, _, sample in _samples(record, 0, measurand)]
+        if found:
+            yield found
+
+
+def _told(record: MeterValueRecord, sample: Sample) -> Row:
+    """A sample without members in members, for columns."""
+    row = shapes.meter_value(record, sample)
+    raw = row.pop("raw")
+    return {**row, **{f"raw{name.capitalize()}": value for name, value in raw.items()}}
+
+
+async def _page(api: Api, wanted: Page, which: MeterValueFilter) -> Response:
     row, place = wanted.after or (0, 0)
     chunk = min(wanted.limit + 1, MAX_LIMIT)
     found: list[Found] = []

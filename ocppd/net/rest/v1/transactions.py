@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from klein import Response
@@ -12,7 +13,19 @@ from ocppd.errors import ErrorCode, InvalidPayload, NotClosable, UnknownTransact
 from ocppd.net.rest import shapes
 from ocppd.net.rest.answers import json_answer, page_answer
 from ocppd.net.rest.api import Api
-from ocppd.net.rest.parameters import GREATEST_INTEGER, choice, instant, integer, page, seconds, sequence, text
+from ocppd.net.rest.exports import FORMAT_QUERY, Row, export, wanted_format
+from ocppd.net.rest.parameters import (
+    GREATEST_INTEGER,
+    MAX_LIMIT,
+    Page,
+    choice,
+    instant,
+    integer,
+    page,
+    seconds,
+    sequence,
+    text,
+)
 from ocppd.net.rest.problems import BadRequest
 from ocppd.net.rest.routing import Incoming, Route
 from ocppd.net.rest.v1.commands import MAX_WAIT_S, answered
@@ -45,13 +58,49 @@ TRANSACTIONS_QUERY: Final = {
     "until": instant,
 }
 
+#: Those of an export.
+COLUMNS: Final = (
+    "transactionId",
+    "charger",
+    "connectorId",
+    "idTag",
+    "state",
+    "meterStart",
+    "meterStop",
+    "energyWh",
+    "startedAt",
+    "stoppedAt",
+    "stopIdTag",
+    "reason",
+    "verdict",
+    "flags",
+    "reservationId",
+    "messageId",
+    "closedAt",
+    "closeReason",
+    "remoteStartId",
+)
+
 
 async def list_transactions(api: Api, incoming: Incoming) -> Response:
-    """`GET /transactions`: newest first; the times are of the start."""
-    wanted = incoming.page(TRANSACTIONS_QUERY)
+    """`GET /transactions`: newest first; the times are of the start. As a whole with `?format=`."""
+    values = incoming.query({**TRANSACTIONS_QUERY, **FORMAT_QUERY})
+    form = wanted_format(values, incoming.header("accept"))
+    wanted = Page.of(values)
     which = TransactionFilter(**{FILTERS[name]: value for name, value in wanted.filters.items()})
+    if form is not None:
+        head_only = incoming.request.method == b"HEAD"
+        return await export(form, _pages(api, which), COLUMNS, api.clock, "transactions", head_only=head_only)
     rows = await api.storage.list_transactions(which, wanted.after, wanted.limit + 1)
     return page_answer(rows, wanted.limit, shapes.transaction, lambda row: row.transaction_id)
+
+
+async def _pages(api: Api, which: TransactionFilter) -> AsyncIterator[list[Row]]:
+    """All transactions, a page of the records at a time."""
+    after = None
+    while rows := await api.storage.list_transactions(which, after, MAX_LIMIT):
+        yield [shapes.transaction(row) for row in rows]
+        after = rows[-1].transaction_id
 
 
 async def get_transaction(api: Api, incoming: Incoming, transaction_id: str) -> Response:
