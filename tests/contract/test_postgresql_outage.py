@@ -23,10 +23,12 @@ from support.holding import PATIENCE_S, held, until
 from support.postgresql import SECRET_KEY, Server, attempts
 from support.storing import inbound
 
+#: What a machine that runs other tests as well may take on top.
+BUSY_S = 6.0
 #: So long after the server is back /readyz is fine.
-RECOVERY_S = 5.0
-#: Beyond the deadline and the time to connect; a shared machine may need some time more.
-FAILING_S = postgresql.DEADLINE_S + 2 + 2
+RECOVERY_S = 5.0 + BUSY_S
+#: The deadline and the time to connect.
+FAILING_S = postgresql.DEADLINE_S + 2 + BUSY_S
 
 
 @pytest_twisted.async_yield_fixture
@@ -117,7 +119,7 @@ async def test_a_server_that_is_paused(
     first = [storage.message_received(inbound()) for _ in range(20)]
     reads = [storage.read_message("none") for _ in range(20)]
     assert await refuses(*first, *reads) < FAILING_S
-    assert await refuses(storage.check(), storage.read_message("none")) < 1
+    assert await refuses(storage.check(), storage.read_message("none")) < postgresql.DEADLINE_S
     while monotonic() - begin < 8:
         await refuses(storage.check(), storage.read_message("none"))
         await deferToThread(threading.Event().wait, 0.05)
@@ -139,7 +141,7 @@ async def test_a_pause_that_only_readers_notice(
     monkeypatch.setattr(postgresql, "DEADLINE_S", 1.0)
     await gatherResults([storage.check(), *[storage.read_message("none") for _ in range(4)]])
     server.pause()
-    assert await refuses(*[storage.read_message("none") for _ in range(50)]) < 1 + 2 + 2
+    assert await refuses(*[storage.read_message("none") for _ in range(50)]) < 1 + 2 + BUSY_S
     await until(lambda: refused_for(storage, "did not answer within 1 s"))
     assert await refuses(storage.check(), storage.read_message("none")) < 1
     server.resume()
@@ -227,7 +229,7 @@ async def test_statements_on_their_way(
     if way == "end_sessions":
         assert await gatherResults(answers) == [1] * 41
     else:
-        assert await refuses(*answers) < 1 + 2 + 2
+        assert await refuses(*answers) < 1 + 2 + BUSY_S
         assert len(logged_errors.flush()) == 1
     assert capfd.readouterr().err == ""
 

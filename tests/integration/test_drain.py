@@ -18,7 +18,7 @@ from support.wire import OFFER, RawSession, booted, nothing_committed, use
 
 ensure = pytest_twisted.ensureDeferred
 
-DRAIN_S = 1.0
+DRAIN_S = 2.0
 #: A drain that no test waits for to end by itself.
 LONG_S = 3600.0
 RESTART, GOING_AWAY = 1012, 1001

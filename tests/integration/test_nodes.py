@@ -152,6 +152,7 @@ async def test_an_offline_charger_is_offline_everywhere(pair: Pair) -> None:
     assert (await pair.a.command("Reset", {"type": "Soft"})).slug == "not-connected"
     link = await pair.b.connect("CP1")
     pair.b.disconnect(link)
+    await settled(pair.b)
     assert (await pair.a.command("Reset", {"type": "Soft"})).slug == "not-connected"
 
 

@@ -13,7 +13,7 @@ from twisted.logger import LogEvent, eventAsText, globalLogPublisher
 from ocppd.bus.api import Bus, BusMessage, Look
 
 #: What a bus does takes milliseconds; a shared machine may take much longer.
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 async def until(condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
@@ -62,7 +62,8 @@ class Node:
         """Wait until this node finds that one to hold the charger, by this generation; None is nobody."""
         wanted = None if node is None else (node.bus.node, generation)
         found: object = ...
-        for _ in range(200):
+        deadline = reactor.seconds() + PATIENCE_S  # type: ignore[attr-defined]
+        while reactor.seconds() < deadline:  # type: ignore[attr-defined]
             holder = (await self.bus.holders([charger])).get(charger)
             found = holder and (holder.node, holder.generation)
             if found == wanted:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import secrets
 import select
 import signal
 import socket
 import subprocess
 import sysconfig
+import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,10 @@ TWISTD = Path(sysconfig.get_path("scripts")) / "twistd"
 #: A start takes a second or two; a shared machine may take much longer.
 PATIENCE_S = 60
 STARTED = "ocppd has started"
+#: Where Linux takes no port from for those who ask for any, such as clients.
+_PORTS = range(16384, 32768)
+#: Those of this process, which its own locks do not keep from it.
+_claimed: set[int] = set()
 CONFIGURATION: Mapping[str, Any] = {"Chargers": [{"Name": "CP001", "HeartBeatInterval": 10}]}
 
 
@@ -28,10 +36,35 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody had a moment ago."""
+    """A TCP port of 127.0.0.1 that nobody has, and that no test is given again as long as this process runs."""
+    while True:
+        port = secrets.choice(_PORTS)
+        if port not in _claimed and _claim(port) and _is_free(port):
+            return port
+
+
+def _claim(port: int) -> bool:
+    """Make a port ours among the processes that run tests: each locks a byte of the same file, until it ends."""
+    try:
+        fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _claimed.add(port)
+    return True
+
+
+@cache
+def _claims() -> int:
+    return os.open(Path(tempfile.gettempdir()) / f"ocppd-test-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def write_configuration(directory: Path, configuration: Any = CONFIGURATION) -> Path:

@@ -14,7 +14,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 #: Longer than any answer takes; a test that waits so long has failed.
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def within(waiting: Deferred[Any], seconds: float = PATIENCE_S) -> Deferred[Any]:

@@ -26,6 +26,8 @@ SIMULATOR = (sys.executable, "-m", "ocppd.simulator")
 SUPPORT = ROOT / "tests" / "support"
 #: The levels of a line of the log that tell of trouble.
 WORSE = frozenset({"warn", "error", "critical"})
+#: Between two looks.
+LOOK_S = 0.02
 _T = TypeVar("_T")
 
 
@@ -199,12 +201,13 @@ def request(port: int, method: str, path: str, body: Any = None, *, patience_s: 
 
 
 def eventually(look: Callable[[], _T | None], what: str, patience_s: float = PATIENCE_S) -> _T:
-    """Look, by a request or a read that takes its own time, until there is something."""
+    """Look, by a request or a read, until there is something; not so often that the looking is in its way."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
+        threading.Event().wait(LOOK_S)
     raise AssertionError(f"{what} did not come within {patience_s} s")
 
 

@@ -24,6 +24,8 @@ from support.programs import SUPPORT, Answer, Program, request
 PROGRAM: tuple[str, ...] = (str(TWISTD),)
 #: Does what systemd does with sockets, then becomes a program: `count port program argument…`.
 ACTIVATE = (sys.executable, str(SUPPORT / "activate.py"))
+#: Between two knocks, which would else take what the workers need to start.
+PACE_S = 0.005
 _READY = re.compile(r"worker (\d+) is ready, process (\d+)")
 
 
@@ -113,7 +115,7 @@ class Background:
 
     def _run(self) -> None:
         try:
-            while not self._stop.is_set():
+            while not self._stop.wait(PACE_S):
                 self._step()
         except BaseException as error:
             self._error = error
