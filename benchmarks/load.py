@@ -4,8 +4,8 @@
 
 Charger n connects to URL n modulo their number, boots and starts a transaction; then, on a line "go" on stdin, all send
 the mix as fast as they are answered, for so many seconds: `real` is 60 % MeterValues of six samples, 20 %
-StatusNotification, 20 % Heartbeat, `heartbeat` is Heartbeats alone; `idle` sends nothing and stays until stdin ends. Lines of JSON on stdout: `ready`,
-then the result.
+StatusNotification, 20 % Heartbeat; `heartbeat` is Heartbeats alone; `idle` sends nothing and stays until stdin ends. Lines
+of JSON on stdout: `ready`, then the result.
 """
 
 from __future__ import annotations

@@ -75,7 +75,10 @@ class FastFrames:
     def shorten(self) -> None:
         """Take the short way from now on, where there is one. For an open connection, in the end of its handshake."""
         own: Any = self
-        self._reads_fast = all(hasattr(own, name) for name in READING + WRITING) and own._perMessageCompress is None
+        known = all(hasattr(own, name) for name in READING + WRITING) and own._perMessageCompress is None
+        # No frame of the short way is beyond any limit there is.
+        limits = (own.maxMessagePayloadSize, own.maxFramePayloadSize)
+        self._reads_fast = known and all(limit == 0 or limit >= LONGEST for limit in limits)
         transport = own.transport
         plain = type(transport) is tcp.Server and all(hasattr(transport, name) for name in TRANSPORT) and not transport.TLS
         self._writes_fast = self._reads_fast and plain

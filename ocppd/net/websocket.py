@@ -110,7 +110,7 @@ class Backpressure:
         """The connection is gone."""
 
 
-class ChargerProtocol(FastFrames, WebSocketServerProtocol):  # type: ignore[misc]
+class ChargerProtocol(FastFrames, WebSocketServerProtocol):
     """The WebSocket of one charger; the `Link` of its connection."""
 
     factory: ChargerFactory
