@@ -4,8 +4,8 @@
 
 Charger n connects to URL n modulo their number, boots and starts a transaction; then, on a line "go" on stdin, all send
 the mix as fast as they are answered, for so many seconds: `real` is 60 % MeterValues of six samples, 20 %
-StatusNotification, 20 % Heartbeat; `idle` sends nothing and stays until stdin ends. Lines of JSON on stdout: `ready`,
-then the result.
+StatusNotification, 20 % Heartbeat; `heartbeat` is Heartbeats alone; `idle` sends nothing and stays until stdin ends. Lines
+of JSON on stdout: `ready`, then the result.
 """
 
 from __future__ import annotations
@@ -141,6 +141,12 @@ class Charger(asyncio.Protocol):
         answer = await self.call(b"StartTransaction", start.encode())
         self.transaction_id = json.loads(answer)[2]["transactionId"]
 
+    async def beat(self, end: float, took: list[float]) -> None:
+        """Send Heartbeats until `end`, of `time.perf_counter`."""
+        while (now := time.perf_counter()) < end:
+            await self.call(b"Heartbeat", b"{}")
+            took.append(time.perf_counter() - now)
+
     async def work(self, end: float, took: list[float]) -> None:
         """Send the real mix until `end`, of `time.perf_counter`."""
         turn = 0
@@ -180,7 +186,8 @@ async def run(count: int, prefix: str, seconds: float, mix: str, urls: list[str]
     await reader.readline()
     took: list[float] = []
     began = time.perf_counter()
-    await asyncio.gather(*(charger.work(began + seconds, took) for charger in chargers))
+    end = began + seconds
+    await asyncio.gather(*(charger.beat(end, took) if mix == "heartbeat" else charger.work(end, took) for charger in chargers))
     elapsed = time.perf_counter() - began
     took.sort()
     middle, high = (took[int(len(took) * share)] for share in (0.5, 0.99))

@@ -28,6 +28,7 @@ from ocppd.errors import StorageUnavailable, UnknownCharger
 from ocppd.net.attempts import Lately
 from ocppd.net.credentials import matches, password_of
 from ocppd.net.ending import Ending
+from ocppd.net.fast_frames import FastFrames
 from ocppd.net.identity import BadIdentity, NoEndpoint, identity_of
 from ocppd.storage.records import ConnectedCharger
 
@@ -109,7 +110,7 @@ class Backpressure:
         """The connection is gone."""
 
 
-class ChargerProtocol(WebSocketServerProtocol):
+class ChargerProtocol(FastFrames, WebSocketServerProtocol):
     """The WebSocket of one charger; the `Link` of its connection."""
 
     factory: ChargerFactory
@@ -266,6 +267,7 @@ class ChargerProtocol(WebSocketServerProtocol):
             self.close(INTERNAL_ERROR_CLOSE, "internal error")
             return
         self._admitted = None
+        self.shorten()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One message of the charger. An exception costs this message, not the connection.
@@ -325,7 +327,7 @@ class ChargerProtocol(WebSocketServerProtocol):
     def send(self, frame: bytes) -> None:
         """Write a text message; dropped where the connection is closing."""
         if self.state == self.STATE_OPEN:
-            self.sendMessage(frame)
+            self.send_text(frame)
 
     def close(self, code: int, reason: str) -> None:
         """Close with `code`; the peer receives it before the TCP connection ends."""

@@ -92,14 +92,14 @@ _AMENDED = Statement(
 )
 
 _STATUS = ("status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp_ms", "received_ms")
-_STATUS_KEPT = Statement(values_of(insert(statuses), "sequence", "charger", "connector_id", *_STATUS))
+_STATUS_KEPT = Statement(values_of(insert(statuses), "sequence", "charger", "connector_id", *_STATUS)).gathering()
 _CONNECTOR_NOW = Statement.upsert(
     connectors,
     lambda insert: values_of(insert, "charger", "connector_id", *_STATUS).on_conflict_do_update(
         index_elements=[connectors.c.charger, connectors.c.connector_id],
         set_={name: insert.excluded[name] for name in _STATUS},
     ),
-)
+).gathering()
 
 
 def connected(

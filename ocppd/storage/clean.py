@@ -51,6 +51,16 @@ def _cleaned(value: Any) -> Any:
     names, get = members
     changes = {}
     for name, before in zip(names, get(value), strict=True):
+        # Most members are plain; a call for each would take longer than looking at it.
+        inner = type(before)
+        if inner is str:
+            if before.isascii() and "\0" not in before:
+                continue
+        elif inner is int:
+            if _LEAST <= before <= _MOST:
+                continue
+        elif before is None:
+            continue
         after = _cleaned(before)
         if after is not before and after != before:
             changes[name] = after

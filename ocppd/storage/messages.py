@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
 from ocppd.storage import events
 from ocppd.storage.records import Direction, Inbound, MessageFilter, MessageRecord, MessageState
 from ocppd.storage.schema import IS_FROM_CHARGER, IS_OUR_CALL, messages
-from ocppd.storage.unit import Parameters, Statement, Unit, values_of
+from ocppd.storage.unit import Statement, Unit, values_of
 
 #: What `record_of` makes a record of.
 RECORD = (
@@ -36,23 +36,22 @@ RECORD = (
     messages.c.transaction_id,
 )
 
-_RECEIVED = Statement(
-    values_of(
-        insert(messages),
-        "message_id",
-        "charger",
-        "direction",
-        "action",
-        "state",
-        "frame",
-        "answer",
-        "outcome",
-        "late",
-        "generation",
-        "created_ms",
-        "transaction_id",
-    ).returning(messages.c.sequence)
+_MEMBERS = (
+    "message_id",
+    "charger",
+    "direction",
+    "action",
+    "state",
+    "frame",
+    "answer",
+    "outcome",
+    "late",
+    "generation",
+    "created_ms",
+    "transaction_id",
 )
+_RECEIVED = Statement(values_of(insert(messages), *_MEMBERS).returning(messages.c.sequence))
+_NUMBERED = Statement(values_of(insert(messages), "sequence", *_MEMBERS)).gathering()
 _ANSWERED = Statement(
     update(messages)
     .where(messages.c.sequence == bindparam("the_sequence"))
@@ -75,7 +74,7 @@ def received(
     later: bool = False,
 ) -> int:
     """Journal a message of a charger together with `answer`; its sequence, as `Unit.later` gives it where `later`."""
-    row: Parameters = {
+    row: dict[str, Any] = {
         "message_id": message.message_id,
         "charger": message.charger,
         "direction": "fromCharger",
@@ -89,6 +88,10 @@ def received(
         "created_ms": message.received_ms,
         "transaction_id": transaction_id,
     }
+    if unit.gathers:
+        row["sequence"] = unit.next_number()
+        unit.send(_NUMBERED, row)
+        return int(row["sequence"])
     sequence: int = unit.later(_RECEIVED, row) if later else unit.one(_RECEIVED, row)[0]
     return sequence
 

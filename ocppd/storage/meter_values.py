@@ -43,7 +43,7 @@ _VALUES = ("charger", "connector_id", "timestamp_ms", "digest", "received_ms", "
 _KEPT = Statement.upsert(
     meter_values,
     lambda insert: values_of(insert, "transaction_id", *_VALUES).on_conflict_do_nothing(),
-)
+).gathering()
 #: The same, where the transaction is still to be found (REQUIREMENTS M-4, M-5).
 _LINKED = Statement.upsert(
     meter_values,
@@ -52,7 +52,7 @@ _LINKED = Statement.upsert(
         .values(transaction_id=func.coalesce(_NAMED.scalar_subquery(), _OPEN.scalar_subquery(), literal_column("0")))
         .on_conflict_do_nothing()
     ),
-)
+).gathering()
 
 
 def is_transaction_id(number: int) -> bool:

@@ -14,7 +14,12 @@ from sqlalchemy import Connection, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
 
+from ocppd.storage.gathering import Gathered
+
 V = TypeVar("V")
+
+#: SQLite's own count of the journal's numbers, which the events' have their part in.
+_LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'messages'"
 
 #: Values in one query: SQLite looks each parameter's name up among all that came before it.
 VALUES_LIMIT = 500
@@ -32,11 +37,18 @@ class Statement:
     It holds no values of its own (`limit(1)`, `x == 1`): as Core sees them those are parameters too.
     """
 
-    __slots__ = ("_build", "_texts")
+    __slots__ = ("_build", "_texts", "gathered")
 
     def __init__(self, statement: ClauseElement) -> None:
         self._build: Callable[[str], ClauseElement] = lambda dialect: statement
         self._texts: dict[str, str] = {}
+        #: Whether a row may wait for others: an insert of one row that no statement of its kind depends on.
+        self.gathered = False
+
+    def gathering(self) -> Statement:
+        """The same, where a row may wait for others until another statement is run."""
+        self.gathered = True
+        return self
 
     @classmethod
     def upsert(cls, table: Table, build: Callable[[Any], ClauseElement]) -> Statement:
@@ -44,6 +56,7 @@ class Statement:
         statement = cls.__new__(cls)
         statement._build = lambda dialect: build(_INSERTS[dialect](table))
         statement._texts = {}
+        statement.gathered = False
         return statement
 
     def text(self, connection: Connection) -> str:
@@ -84,12 +97,12 @@ class Later:
 class Unit:
     """A running transaction. Errors are those of the driver.
 
-    With `together` what nobody reads at once is not waited for, where the driver knows how (psycopg's pipelines): a batch
-    then takes a few round trips in place of thousands, and what goes wrong with a statement is raised later. Such a unit
-    is a context manager, at whose end everything has been done.
+    With `together` what nobody reads at once is not waited for: PostgreSQL is sent it in pipelines (psycopg), so that a batch
+    takes a few round trips in place of thousands, and SQLite as statements of many rows (`gathering`). What goes wrong with
+    a statement is then raised later. Such a unit is a context manager, at whose end everything has been done.
     """
 
-    __slots__ = ("_connection", "_cursor", "_leave", "_pipeline", "_pipelines", "_sending")
+    __slots__ = ("_connection", "_cursor", "_gathered", "_leave", "_number", "_pipeline", "_pipelines", "_sending")
 
     def __init__(self, connection: Connection, *, together: bool = False) -> None:
         self._connection = connection
@@ -97,11 +110,17 @@ class Unit:
         self._pipelines: Any = getattr(connection.connection.driver_connection, "pipeline", None) if together else None
         self._pipeline: Any = None
         self._leave = ExitStack()
+        gathers = together and connection.dialect.name == "sqlite"
+        self._gathered = Gathered() if gathers else None
+        #: The last number of the journal, while it is known.
+        self._number: int | None = None
 
     def __enter__(self) -> Unit:
         return self
 
     def __exit__(self, *raised: Any) -> None:
+        if raised[0] is None:
+            self._settle()
         self._pipeline, self._sending = None, self._cursor
         self._leave.__exit__(*raised)
 
@@ -111,8 +130,35 @@ class Unit:
         self.__exit__(None, None, None)
         return self._connection
 
+    @property
+    def gathers(self) -> bool:
+        """Whether rows may wait for others here; then numbers of the journal come from `next_number`."""
+        return self._gathered is not None
+
+    def next_number(self) -> int:
+        """The next number of the journal, for a row that is to have it. Where this unit gathers, and alone writes."""
+        if self._number is None:
+            self._settle()
+            self._cursor.execute(_LAST_NUMBER)
+            row = self._cursor.fetchone()
+            self._number = 0 if row is None else int(row[0])
+        self._number += 1
+        return self._number
+
+    def _settle(self) -> None:
+        """Write what waits: a statement follows that may depend on it, or take numbers itself."""
+        if self._gathered is not None:
+            self._number = None
+            if self._gathered:
+                self._gathered.write(self._cursor)
+
     def send(self, statement: Statement, parameters: Parameters) -> None:
         """Run a statement whose result nobody reads."""
+        if self._gathered is not None:
+            if statement.gathered:
+                self._gathered.add(statement.text(self._connection), parameters)
+                return
+            self._settle()
         if self._pipelines is not None:
             self._send_on()
         self._sending.execute(statement.text(self._connection), parameters)
@@ -137,6 +183,7 @@ class Unit:
 
     def run(self, statement: Statement, parameters: Parameters) -> int:
         """Run a statement that returns no rows; the number of rows it touched."""
+        self._settle()
         self._cursor.execute(statement.text(self._connection), parameters)
         if self._pipeline is not None:
             self._pipeline.sync()
@@ -149,5 +196,6 @@ class Unit:
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Any]:
         """All rows. They are fetched at once: a statement with rows left over would hold up the commit."""
+        self._settle()
         self._cursor.execute(statement.text(self._connection), parameters)
         return list(self._cursor.fetchall())

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_twisted
 
+from ocppd.net import fast_frames
 from support.central import Running, chargers
 
 Start = Callable[..., Running]
@@ -27,3 +29,10 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     yield make
     for daemon in running:
         await daemon.stop()
+
+
+@pytest.fixture(params=["short", "long"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once with the short way of text messages, once without it, as where a version of Autobahn lacks a part of it."""
+    if request.param == "long":
+        monkeypatch.setattr(fast_frames, "READING", ("no such part",))

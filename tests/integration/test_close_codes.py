@@ -34,6 +34,7 @@ from support.wire import (
 )
 
 ensure = pytest_twisted.ensureDeferred
+pytestmark = pytest.mark.usefixtures("both_ways")
 HEARTBEAT = b'[2,"1","Heartbeat",{}]'
 BOOT = b'[2,"b","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
 

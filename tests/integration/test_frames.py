@@ -40,6 +40,7 @@ from support.wire import (
 )
 
 ensure = pytest_twisted.ensureDeferred
+pytestmark = pytest.mark.usefixtures("both_ways")
 STRICT = chargers("CP1", Mode="strict")
 SET = ChangeConfigurationRequest(key="MeterValueSampleInterval", value="60")
 

@@ -18,6 +18,7 @@ from support.examples import example
 from support.peer import Peer, connect, raw, upgrade, within
 
 ensure = pytest_twisted.ensureDeferred
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 ROUNDS = 60
 #: Below the number of unreadable messages in a row that end a connection (F-10).

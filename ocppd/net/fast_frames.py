@@ -1,0 +1,133 @@
+"""The short way of a text message, in and out, around Autobahn's long one. RFC 6455 section 5.2.
+
+Nearly every message of a charger is one whole, masked, unfragmented text frame that arrives alone, on an open connection
+where nothing is pending; and nearly every answer fits into the socket's buffer. Those, and nothing else, are read and
+written here. Whatever differs in one bit goes to Autobahn untouched: fragments, control frames, bytes that are no UTF-8,
+frames in pieces or several at once, compression, anything while a ping is out; TLS, and sockets that are full, to Twisted.
+
+The parts of Autobahn and Twisted that are touched here and are not documented are named in `READING`, `WRITING` and
+`TRANSPORT`; a connection where one of them is missing takes the long way.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from autobahn.websocket.protocol import WebSocketProtocol
+from autobahn.websocket.xormasker import create_xor_masker
+from twisted.internet import tcp
+
+#: FIN and opcode 1: a whole text message.
+WHOLE_TEXT: Final = 0x81
+MASKED: Final = 0x80
+#: Two bytes of head and four of mask, at least.
+LEAST_HEAD: Final = 6
+#: What seven bits of the head say where the length is in the next two bytes, or the next eight.
+TWO_BYTES: Final = 126
+LONGEST: Final = 0xFFFF
+#: Up to this length one XOR of two integers is faster than a call into a masker.
+SHORT: Final = 256
+
+READING: Final = ("state", "data", "current_frame", "inside_message", "autoPingTimeoutCall", "_perMessageCompress")
+WRITING: Final = ("trafficStats", "send_queue")
+TRANSPORT: Final = ("TLS", "connected", "disconnecting", "_tempDataBuffer", "dataBuffer", "offset", "socket")
+
+_OPEN: Final = WebSocketProtocol.STATE_OPEN
+
+
+def unmasked(data: bytes, begin: int, length: int) -> bytes:
+    """The payload of `length` bytes at the end of `data`, whose mask ends at `begin`."""
+    mask, payload = data[begin - 4 : begin], data[begin:]
+    if length <= SHORT:
+        key = (mask * ((length + 3) >> 2))[:length]
+        mixed = int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")
+        return mixed.to_bytes(length, "little")
+    return bytes(create_xor_masker(mask, length).process(payload))
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A whole text frame of a server, of up to LONGEST bytes."""
+    length = len(payload)
+    if length < TWO_BYTES:
+        return b"%c%c%b" % (WHOLE_TEXT, length, payload)
+    return b"%c%c%b%b" % (WHOLE_TEXT, TWO_BYTES, length.to_bytes(2, "big"), payload)
+
+
+def write(transport: Any, data: bytes) -> None:
+    """Hand `data` to the socket now, where nothing waits to be written before it; the rest of it, or all, to the transport."""
+    if transport.connected and not (transport.disconnecting or transport._tempDataBuffer or transport.dataBuffer):
+        try:
+            sent = transport.socket.send(data)
+        except OSError:  # full, or gone: the transport finds out which
+            sent = 0
+        if sent == len(data):
+            return
+        data = data[sent:]
+    transport.write(data)
+
+
+class FastFrames:
+    """Mixed into a server's WebSocketServerProtocol, before it; the short way is taken once `shorten` was called."""
+
+    _reads_fast = False
+    _writes_fast = False
+
+    def shorten(self) -> None:
+        """Take the short way from now on, where there is one. For an open connection, in the end of its handshake."""
+        own: Any = self
+        known = all(hasattr(own, name) for name in READING + WRITING) and own._perMessageCompress is None
+        # No frame of the short way is beyond any limit there is.
+        limits = (own.maxMessagePayloadSize, own.maxFramePayloadSize)
+        self._reads_fast = known and all(limit == 0 or limit >= LONGEST for limit in limits)
+        transport = own.transport
+        plain = type(transport) is tcp.Server and all(hasattr(transport, name) for name in TRANSPORT) and not transport.TLS
+        self._writes_fast = self._reads_fast and plain
+
+    def dataReceived(self, data: bytes) -> None:
+        """What has come: the whole text frame that it nearly always is, or anything."""
+        own: Any = self
+        payload = None
+        if self._reads_fast and len(data) > LEAST_HEAD and data[0] == WHOLE_TEXT:
+            quiet = own.state == _OPEN and own.current_frame is None and not (own.data or own.inside_message)
+            if quiet and own.autoPingTimeoutCall is None:
+                payload = whole_text(data)
+        if payload is None:
+            super().dataReceived(data)  # type: ignore[misc]
+            return
+        stats = own.trafficStats
+        stats.incomingOctetsWireLevel += len(data)
+        stats.incomingWebSocketFrames += 1
+        stats.incomingWebSocketMessages += 1
+        own.onMessage(payload, False)
+
+    def send_text(self, payload: bytes) -> None:
+        """Write a whole text message on an open connection."""
+        own: Any = self
+        if not self._writes_fast or len(payload) > LONGEST or own.send_queue:
+            own.sendMessage(payload)
+            return
+        frame = text_frame(payload)
+        write(own.transport, frame)
+        stats = own.trafficStats
+        stats.outgoingOctetsWireLevel += len(frame)
+        stats.outgoingWebSocketFrames += 1
+        stats.outgoingWebSocketMessages += 1
+
+
+def whole_text(data: bytes) -> bytes | None:
+    """The payload of the one whole, masked text frame that `data` is; None where it is anything else. RFC 6455 5.2, 5.6."""
+    length, begin = data[1] - MASKED, LEAST_HEAD
+    if length == TWO_BYTES:
+        length, begin = (data[2] << 8) | data[3], LEAST_HEAD + 2
+        if length < TWO_BYTES:  # not the shortest way to say it: Autobahn refuses that
+            return None
+    elif not 0 < length < TWO_BYTES:
+        return None
+    if len(data) != begin + length:
+        return None
+    payload = unmasked(data, begin, length)
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return None
+    return payload

@@ -1,0 +1,77 @@
+"""Inserts that wait for others of their kind, and go to the database as one statement of many rows. Knows no table.
+
+A statement of SQLite costs more on the way to it than in it: 64 rows in one take a quarter of the time of 64 statements, and
+let the reactor's thread go on meanwhile. What may wait is marked (`Statement.gathered`); anything else that is run has what
+waits written before it, so that nothing is seen out of order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from operator import itemgetter
+from typing import Any, Final
+
+#: Rows in one statement: a text for each of these sizes is prepared once.
+SIZES: Final = (64, 16, 4, 1)
+_PARAMETER: Final = re.compile(r"(?<!:):(\w+)")
+_ROW: Final = " VALUES ("
+
+
+@cache
+def many(text: str, rows: int) -> str:
+    """`INSERT … VALUES (…) …` with as many rows, its parameters in order of their appearance."""
+    begin, row, end = _parts(text)
+    return begin + ", ".join([_PARAMETER.sub("?", row)] * rows) + end
+
+
+@cache
+def values_of_row(text: str) -> Any:
+    """What gives the values of one row, in that order, from its named parameters."""
+    _, row, _ = _parts(text)
+    return itemgetter(*_PARAMETER.findall(row))
+
+
+@cache
+def _parts(text: str) -> tuple[str, str, str]:
+    """A statement before its row, the row with its brackets, and what follows."""
+    begin = text.index(_ROW) + len(_ROW) - 1
+    depth = 0
+    for place in range(begin, len(text)):
+        depth += (text[place] == "(") - (text[place] == ")")
+        if depth == 0:
+            return text[:begin], text[begin : place + 1], text[place + 1 :]
+    raise ValueError(f"an insert of one row was expected: {text}")
+
+
+class Gathered:
+    """The rows that wait, by the text of their statement."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+
+    def add(self, text: str, parameters: Mapping[str, Any]) -> None:
+        """One row more of this statement."""
+        row = values_of_row(text)(parameters)
+        rows = self._rows.get(text)
+        if rows is None:
+            self._rows[text] = [row]
+        else:
+            rows.append(row)
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
+    def write(self, cursor: Any) -> None:
+        """Hand all of them to the database, those of one statement in their order."""
+        waiting, self._rows = self._rows, {}
+        for text, rows in waiting.items():
+            done = 0
+            for size in SIZES:
+                while len(rows) - done >= size:
+                    some = rows[done : done + size]
+                    cursor.execute(many(text, size), [value for row in some for value in row])
+                    done += size
