@@ -76,10 +76,10 @@ def falls(values: Iterable[MeterValueRecord]) -> bool:
     highest: dict[Series, Decimal] = {}
     for value in sorted(values, key=lambda each: (each.timestamp_ms, each.sequence)):
         for sample in samples_of(value.samples):
-            if not sample.measurand.endswith(REGISTER) or sample.value is None or sample.format != "Raw":
+            number = sample.value
+            if not sample.measurand.endswith(REGISTER) or not isinstance(number, Decimal):
                 continue
             series = (sample.measurand, sample.phase, sample.location)
-            number = Decimal(sample.value)
             if number < highest.setdefault(series, number):
                 return True
             highest[series] = number

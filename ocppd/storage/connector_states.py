@@ -14,6 +14,8 @@ from ocppd.storage.schema import chargers, connectors
 
 #: N-1, G-2: beyond this a clock is wrong, and a status is an old one.
 TOLERANCE_MS: Final = 5 * 60 * 1000
+#: How long a clock that was right is taken to be so.
+CLOCK_IS_KNOWN_MS: Final = 10 * 60 * 1000
 #: 2010-01-01T00:00:00Z: an instant before comes of a clock that was never set.
 CLOCK_WAS_SET_MS: Final = 1_262_304_000_000
 #: Characters of warnings that are kept; more are the same few over again.
@@ -47,8 +49,8 @@ def warned(insert: Any) -> ColumnElement[str]:
 def is_current(insert: Any) -> ColumnElement[bool]:
     """Whether the status that `insert` brings is the connector's now.
 
-    It is not where it was told for more than five minutes before the last one, and the clock was right with that one. A boot
-    since then may have left the clock wrong.
+    It is not where it is of more than five minutes before the last one, and the clock was right with that one. A boot since
+    then may have left the clock wrong, and so may time: a state must not be stuck for as long as a clock has been set back.
     """
     here, new = connectors.c, insert.excluded
     booted = select(chargers.c.registered_ms).where(chargers.c.name == new.charger).scalar_subquery()
@@ -56,6 +58,7 @@ def is_current(insert: Any) -> ColumnElement[bool]:
         new.timestamp_ms < here.timestamp_ms - _tolerance,
         func.abs(here.timestamp_ms - here.received_ms) <= _tolerance,
         new.timestamp_ms >= literal_column(str(CLOCK_WAS_SET_MS)),
-        here.received_ms >= func.coalesce(booted, literal_column("0")),
+        here.received_ms > func.coalesce(booted, literal_column("0")),
+        new.received_ms < here.received_ms + literal_column(str(CLOCK_IS_KNOWN_MS)),
     )
     return not_(late)

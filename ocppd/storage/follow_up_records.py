@@ -209,7 +209,9 @@ def accepted_implicitly(unit: Unit, charger: str, now_ms: int) -> None:
 def flag_transaction(unit: Unit, transaction_id: int, flag: str) -> bool:
     """See `FollowUpRecords.flag_transaction`."""
     row = unit.one(_FLAGS, {"the_id": transaction_id})
-    flags = [flag] if row is None else json.loads(row[0])
+    if row is None:
+        return False
+    flags = json.loads(row[0])
     if flag in flags:
         return False
     unit.send(_FLAGGED, {"the_id": transaction_id, "new_flags": json.dumps([*flags, flag])})
