@@ -13,7 +13,7 @@ from ocppd.storage.spellings import at_most
 BELOW_LAST_STOP: Final = "meterBelowLastStop"
 #: Of so many latest transactions of the charger the connector's last stop is sought; no index has the connector and the order,
 #: and one more index would cost every start and stop.
-LOOKED_AT: Final = 50
+LOOKED_AT: Final = 16
 
 _latest = at_most(
     select(transactions.c.transaction_id, transactions.c.connector_id, transactions.c.meter_stop_wh)
