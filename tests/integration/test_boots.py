@@ -183,3 +183,30 @@ async def test_a_boot_while_a_call_is_outstanding(charger: ChargePoint, clock: C
     assert (await charger.message(pending))["state"] == "sent"
     charger.answer([2, pending])
     assert (await charger.message(pending))["state"] == "completed"
+
+
+@with_clock(registration=Registration.PENDING, quiet=True)
+async def test_a_pending_charger_in_quiet_mode(charger: ChargePoint, clock: Clock) -> None:
+    """B-8, B-4: one that may be accepted now is not asked to boot where nothing is sent unasked, and is where it may be."""
+    await charger.connect(boot=False)
+    assert await charger.boot() == "Pending"
+    settings = replace(charger.served.system.chargers.settings("CP1"), registration=Registration.ACCEPTED)
+    charger.served.system.reconfigure(Configuration(chargers={"CP1": settings}))
+    await charger.barrier()
+    assert charger.unasked() == []
+    charger.served.system.reconfigure(Configuration(chargers={"CP1": replace(settings, quiet=False)}))
+    assert (await charger.asked())[3] == {"requestedMessage": "BootNotification"}
+
+
+@with_clock()
+async def test_silence_between_reset_and_boot(charger: ChargePoint, clock: Clock) -> None:
+    """OP-11, TC_014: after an accepted Reset nothing goes out unasked until the boot, or until it should have come."""
+    await charger.connect()
+    await elapse(charger.served, clock, 50)
+    await charger.command("Reset", {"type": "Soft"})
+    await elapse(charger.served, clock, 60)
+    assert charger.unasked() == []
+    await elapse(charger.served, clock, 5 * 60)
+    assert charger.served.system.unasked.allowed("CP1")
+    await charger.command("Reset", {"type": "Soft"}, "Rejected")
+    assert charger.served.system.unasked.allowed("CP1")

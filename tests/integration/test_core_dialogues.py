@@ -211,6 +211,25 @@ async def test_a_whole_transaction_offline(charge_point: ChargePoint) -> None:
     assert [value["value"] for value in values] == [98_766_000, 98_767_000, 98_768_000]
 
 
+@ensure
+async def test_clock_aligned_values(charge_point: ChargePoint) -> None:
+    """M-8: clock-aligned values of the main meter and of a connector, with and without a transaction, several at once."""
+    transaction, _ = await charge_point.start("GOOD", timestamp=now(-2000))
+    for connector_id in (0, 1, 2):
+        elements = [
+            {"timestamp": now(seconds), "sampledValue": [{"value": str(wh), "context": "Sample.Clock", "phase": "L1"}]}
+            for seconds, wh in ((-1800, 1), (-900, 2))
+        ]
+        assert await charge_point.call("MeterValues", {"connectorId": connector_id, "meterValue": elements}) == {}
+    values = (await charge_point.served.get("/api/v1/meter-values?charger=CP1")).json["items"]
+    assert [(each["connectorId"], each["value"], each.get("transactionId")) for each in values] == [
+        *((0, value, None) for value in (1, 2)),
+        *((1, value, transaction) for value in (1, 2)),
+        *((2, value, None) for value in (1, 2)),
+    ]
+    assert {(each["context"], each["phase"]) for each in values} == {("Sample.Clock", "L1")}
+
+
 # What cannot be right
 
 

@@ -11,6 +11,7 @@ import pytest_twisted
 from twisted.internet import reactor
 
 from ocppd.clock import now_ms
+from ocppd.config import Registration
 from support.dialogue import ChargePoint
 from support.rest import Served
 
@@ -77,6 +78,30 @@ async def test_all_connectors_are_triggered(charge_point: ChargePoint) -> None:
     assert missing["state"] == "missing"
     [event] = await charge_point.events("followUpMissing")
     assert (event["messageId"], event["expected"], event["connectorId"]) == (message_id, "StatusNotification", 1)
+
+
+@ensure
+async def test_values_of_any_connector(charge_point: ChargePoint) -> None:
+    """OP-16: without a connector the first meter values are what was asked for, whatever connector they are of."""
+    message_id = await charge_point.command("TriggerMessage", {"requestedMessage": "MeterValues"})
+    await charge_point.call("MeterValues", METER_VALUES)
+    seen = await charge_point.follow_up(message_id)
+    assert (seen["state"], "connectorId" in seen, "connectors" in seen) == ("seen", False, False)
+
+
+@ensure
+async def test_a_boot_that_is_asked_for() -> None:
+    """OP-16, B-4: a charger that is Pending may be asked to boot, and its boot is what follows."""
+    served = Served("CP1", registration=Registration.PENDING)
+    try:
+        charger = await ChargePoint(served).connect(boot=False)
+        assert await charger.boot() == "Pending"
+        message_id = await charger.command("TriggerMessage", {"requestedMessage": "BootNotification"})
+        assert (await charger.follow_up(message_id))["state"] == "expected"
+        await charger.boot()
+        assert (await charger.follow_up(message_id))["state"] == "seen"
+    finally:
+        await served.stop()
 
 
 @ensure

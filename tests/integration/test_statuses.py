@@ -27,9 +27,12 @@ async def connector(charge_point: ChargePoint, connector_id: int = 1) -> Any:
 
 @ensure
 async def test_statuses_after_a_boot(charge_point: ChargePoint) -> None:
-    """SN-01, N-2: statuses for 0, 1, 2 are three current states; of 0 nothing is inferred for the others, and any is stored."""
+    """SN-01, N-2: statuses for 0, 1, 2 are three current states; what 0 is out of order for is shown beside the others."""
     await charge_point.statuses("Charging", "Reserved")
     await charge_point.status("Unavailable", 0)
+    shown = (await charge_point.get(""))["connectors"]
+    assert [each.get("chargerStatus") for each in shown] == [None, "Unavailable", "Unavailable"]
+    assert (await connector(charge_point))["chargerStatus"] == "Unavailable"
     await charge_point.status("Charging", 0)
     shown = (await charge_point.get("/connectors"))["items"]
     assert [(each["connectorId"], each["status"]) for each in shown] == [(0, "Charging"), (1, "Charging"), (2, "Reserved")]

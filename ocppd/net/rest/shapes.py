@@ -5,7 +5,7 @@ Members that do not apply are left out. Instants are RFC 3339 in UTC with millis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -75,7 +75,7 @@ def charger(view: ChargerView) -> Shape:
             "acceptedWithoutBoot": view.accepted_without_boot or None,
             "clock": state_shapes.clock(view.connectors),
             "availability": state_shapes.availability(view.availability.get(0)),
-            "connectors": [connector(each, view.availability.get(each.connector_id)) for each in view.connectors],
+            "connectors": connectors(view, view.connectors),
         }
     )
 
@@ -99,8 +99,14 @@ def told_or(told_ms: int, received_ms: int) -> int:
     return received_ms if told_ms == UNREADABLE_MS else told_ms
 
 
-def connector(record: ConnectorRecord, wish: FollowUp | None = None) -> Shape:
-    """The current state of a connector, with the availability that is wished."""
+def connectors(view: ChargerView, records: Iterable[ConnectorRecord]) -> list[Shape]:
+    """The current states of some of a charger's connectors."""
+    whole = next((each for each in view.connectors if each.connector_id == 0), None)
+    return [connector(each, view.availability.get(each.connector_id), whole) for each in records]
+
+
+def connector(record: ConnectorRecord, wish: FollowUp | None = None, whole: ConnectorRecord | None = None) -> Shape:
+    """The current state of a connector, with the availability that is wished, and the state of the charger as a whole."""
     return _told(
         {
             "connectorId": record.connector_id,
@@ -111,7 +117,7 @@ def connector(record: ConnectorRecord, wish: FollowUp | None = None) -> Shape:
             "vendorErrorCode": record.vendor_error_code,
             "since": instant(record.timestamp_ms),
             "transactionId": record.transaction_id,
-            **state_shapes.connector_state(record, wish),
+            **state_shapes.connector_state(record, wish, whole),
         }
     )
 

@@ -29,6 +29,8 @@ WISHES: Final = {
     FollowUpState.SEEN: "done",
     FollowUpState.MISSING: "missing",
 }
+#: What the charger as a whole is while none of its connectors can be used.
+OUT_OF_ORDER: Final = frozenset({"Unavailable", "Faulted"})
 SCHEDULED: Final = "Scheduled"
 
 
@@ -96,10 +98,15 @@ def availability(wish: FollowUp | None) -> Shape | None:
     )
 
 
-def connector_state(record: ConnectorRecord, wish: FollowUp | None) -> Shape:
-    """What there is to tell of a connector beside its status."""
+def connector_state(record: ConnectorRecord, wish: FollowUp | None, whole: ConnectorRecord | None) -> Shape:
+    """What there is to tell of a connector beside its status; `whole` is the charger's own state, that of connector 0.
+
+    Nothing else is inferred from that one: a connector's status stays as it was told (N-2).
+    """
+    outer = whole.status if whole is not None and whole is not record and whole.status in OUT_OF_ORDER else None
     return _told(
         {
+            "chargerStatus": outer,
             "warnings": list(warnings_of(record)) or None,
             "previousStatus": record.previous,
             "undefinedTransition": None if is_defined(record.previous, record.status) else True,

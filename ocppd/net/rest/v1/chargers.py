@@ -115,18 +115,16 @@ async def list_connectors(api: Api, incoming: Incoming, name: str) -> Response:
     view = await api.queries.charger(name)
     left = [each for each in view.connectors if wanted.after is None or each.connector_id > wanted.after]
 
-    def shape(connector: ConnectorRecord) -> shapes.Shape:
-        return shapes.connector(connector, view.availability.get(connector.connector_id))
-
-    return page_answer(left, wanted.limit, shape, lambda connector: connector.connector_id)
+    return page_answer(
+        left, wanted.limit, lambda each: shapes.connectors(view, [each])[0], lambda connector: connector.connector_id
+    )
 
 
 async def get_connector(api: Api, incoming: Incoming, name: str, connector_id: str) -> Response:
     """`GET /chargers/{name}/connectors/{id}`."""
     incoming.query()
     view = await api.queries.charger(name)
-    connector = _connector(view, connector_id)
-    return json_answer(shapes.connector(connector, view.availability.get(connector.connector_id)))
+    return json_answer(shapes.connectors(view, [_connector(view, connector_id)])[0])
 
 
 async def list_history(api: Api, incoming: Incoming, name: str, connector_id: str) -> Response:
