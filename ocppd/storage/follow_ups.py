@@ -11,7 +11,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Integer, Text, and_, bindparam, case, exists, func, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    update,
+)
 
 from ocppd.storage.records import Boot, EndedCall, Inbound, Status, TransactionRecord
 from ocppd.storage.records.follow_ups import (
@@ -100,7 +114,8 @@ _BOUND = Statement(
     .where(follow_ups.c.message_id == bindparam("the_id"))
     .values(
         state=_seen,
-        untold=case((follow_ups.c.state.in_((_missing, _failed)), _one), else_=follow_ups.c.untold),
+        # An alarm that nobody has been told of needs no end.
+        untold=case((and_(follow_ups.c.untold.is_(None), follow_ups.c.state.in_((_missing, _failed))), _one), else_=null()),
         reason=bindparam("the_reason", type_=Text()),
         decided_ms=bindparam("now_ms"),
         transaction_id=bindparam("the_transaction", type_=Integer()),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import pytest_twisted
+from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 
-from ocppd.storage.records import CallEnd, EventFilter, MessageState, Started
+from ocppd.storage.records import CallEnd, EventFilter, EventKind, MessageState, Started
 from ocppd.storage.records.follow_ups import BOOT_MS, TRIGGER_MS, FollowUpState
 from ocppd.storage.sql_storage import SqlStorage
+from support import postgresql
 from support.storing import MINUTE_MS, NOON_MS, boot, call, inbound, start, status, stop
 
 ensure = pytest_twisted.ensureDeferred
@@ -138,3 +141,28 @@ async def test_flags_and_implied_registrations(storage: SqlStorage) -> None:
     assert (record.registration, record.boot, record.registered_ms) == ("Accepted", None, NOON_MS)
     await storage.follow_ups.accepted_implicitly("CP1", NOON_MS + 1)
     assert (await storage.read_chargers(["CP1"]))["CP1"].registered_ms == NOON_MS
+
+
+@ensure
+async def test_two_nodes(pytestconfig: pytest.Config) -> None:
+    """What one node's call expects another node's message decides; of two that look at the same moment one tells of each."""
+    server = postgresql.server(pytestconfig)
+    database = server.create()
+    nodes = [SqlStorage(server.url(database), reactor, postgresql.SECRET_KEY, node=name) for name in ("a#1", "b#1")]
+    try:
+        for node in nodes:
+            node.start()
+        for number in range(20):
+            await ended(nodes[0], f"r{number}", "Reset", {"type": "Soft"})
+        due_ms = NOON_MS + 1000 + BOOT_MS
+        counts = await gatherResults([node.follow_ups.settle(due_ms, "x") for node in nodes])
+        assert sum(counts) == 20
+        events = await nodes[1].list_events(EventFilter(kind=EventKind.FOLLOW_UP_MISSING), None, 50)
+        assert len({(event.members or {})["messageId"] for event in events}) == len(events) == 20
+        await ended(nodes[0], "last", "Reset", {"type": "Soft"})
+        await nodes[1].charger_booted(inbound("BootNotification", received_ms=due_ms + 1), boot())
+        assert await states(nodes[0], "last") == await states(nodes[0], "r0") == [(None, STATE.SEEN)]
+    finally:
+        for node in nodes:
+            await node.stop()
+        server.drop(database)
