@@ -94,7 +94,7 @@ class Bench:
         """A daemon that runs until the end; `plain` where the port must be a number."""
         directory = self._directory / name
         directory.mkdir()
-        configuration = {"Chargers": [{"Name": each} for each in self._names]}
+        configuration = {"Quiet": True, "Chargers": [{"Name": each} for each in self._names]}
         port = "{}" if plain else "tcp:{}:interface=127.0.0.1"
         env = environment({"OCPPD_SECRET_KEY": postgresql.SECRET_KEY, "OCPPD_NODE": name})
         return self._stack.enter_context(Daemon(directory, configuration, options=options, env=env, port=port))

@@ -125,7 +125,8 @@ class Dispatch:
             raise Violation(ErrorCode.NOT_IMPLEMENTED, "", "no action of OCPP 1.6 has this name")
         if not action.from_charger:
             raise Violation(ErrorCode.NOT_SUPPORTED, "", f"{action.name} is sent by a central system, not to it")
-        if not may_receive(caller.registration, action.name, caller.asked_for):
+        permitted = may_receive(caller.registration, action.name, caller.asked_for)
+        if not permitted and not self._recorder.accepts_without_boot(caller, now_ms(self._clock)):
             state = "not accepted yet: send BootNotification first" if caller.registration is None else str(caller.registration)
             raise Violation(ErrorCode.SECURITY_ERROR, "", f"the registration of this charger is {state}")
         return action
@@ -133,6 +134,8 @@ class Dispatch:
     def _refuse(self, caller: Caller, call: Call, violation: Violation, received_ms: int) -> bytes | Deferred[bytes]:
         """Answer CALLERROR; what should have been recorded is at least journaled (G-12)."""
         frame = _error(call, violation)
+        if violation.code is ErrorCode.SECURITY_ERROR and caller.registration is None:
+            self._watchers.refused(caller, call.action)
         note = log.info if caller.is_news(f"{violation.code} to {call.action}") else log.debug
         note(
             "{charger}: {action} answered {code}: {reason}",

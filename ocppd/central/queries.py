@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -24,6 +24,7 @@ from ocppd.storage.records import (
     TransactionRecord,
     TransactionState,
 )
+from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.v16.types import RegistrationStatus
 
 
@@ -47,6 +48,13 @@ class ChargerView:
     queued: int | None
     boot: Boot | None
     connectors: tuple[ConnectorRecord, ...]
+    #: The newest wish for each connector, 0 for the charger as a whole.
+    availability: Mapping[int, FollowUp] = field(default_factory=dict)
+
+    @property
+    def accepted_without_boot(self) -> bool:
+        """Whether it was accepted by what it sent (REQUIREMENTS B-5)."""
+        return self.registration is RegistrationStatus.ACCEPTED and self.boot is None
 
 
 class Queries:
@@ -63,8 +71,15 @@ class Queries:
 
         def with_records(records: dict[str, ChargerRecord]) -> Deferred[list[ChargerView]]:
             connectors = self._storage.read_connectors(known)
-            return connectors.addCallback(
+            views: Deferred[list[ChargerView]] = connectors.addCallback(
                 lambda found: [self._view(name, records.get(name), found.get(name, ())) for name in known]
+            )
+            return views.addCallback(with_wishes)
+
+        def with_wishes(views: list[ChargerView]) -> Deferred[list[ChargerView]]:
+            wishes = self._storage.follow_ups.availability(known)
+            return wishes.addCallback(
+                lambda found: [replace(view, availability=found.get(view.name, view.availability)) for view in views]
             )
 
         return self._storage.read_chargers(known).addCallback(with_records)

@@ -13,11 +13,13 @@ from typing import Any, Final, Protocol
 import msgspec
 from msgspec import UNSET, UnsetType
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.foreign_tags import ForeignTags, Purpose, Question
 from ocppd.central.meter_values import elements_of, instant_or, told_instant
 from ocppd.config import ChargerSettings
+from ocppd.errors import StorageUnavailable
 from ocppd.ocppj.frames import Call, call_result_frame
 from ocppd.storage.api import Storage
 from ocppd.storage.records import UNREADABLE_FLAG, UNREADABLE_MS, Boot, Inbound, Standing, Start, Started, Status, Stop, Stopped
@@ -25,6 +27,8 @@ from ocppd.v16 import core, firmware, security
 from ocppd.v16.codec import encode
 from ocppd.v16.timestamps import format_timestamp
 from ocppd.v16.types import GenericStatusEnumType, IdTagInfo, Message, Reason, RegistrationStatus
+
+log = Logger()
 
 #: G-2: a charger's clock that is further ahead than this is flagged.
 CLOCK_TOLERANCE_MS: Final = 5 * 60 * 1000
@@ -36,6 +40,7 @@ class Peer(Protocol):
     name: str
     generation: int
     settings: ChargerSettings
+    registration: RegistrationStatus | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,20 @@ class Recorder:
     def failed(self, recorded: Recorded, frame: bytes) -> Deferred[None]:
         """Record that a recorded message was answered CALLERROR after all, because a user's handler failed."""
         return self._storage.answer_amended(recorded.sequence, frame.decode(), failed=True)
+
+    def accepts_without_boot(self, peer: Peer, now_ms: int) -> bool:
+        """Whether a charger without a registration is accepted by what it sends (B-5); then it is, and its record says so.
+
+        That is written before the record of what it sends, and is implied once more where neither is.
+        """
+        if peer.registration is not None or not self._settings_of(peer.name).accept_without_boot:
+            return False
+        peer.registration = RegistrationStatus.ACCEPTED
+        log.info("{charger}: accepted without a boot", charger=peer.name)
+        written = self._storage.follow_ups.accepted_implicitly(peer.name, now_ms)
+        written.addErrback(lambda failure: failure.trap(StorageUnavailable) and None)
+        written.addErrback(lambda failure: log.failure("{charger}: was not recorded as accepted", failure, charger=peer.name))
+        return True
 
     def _boot(self, peer: Peer, call: Call, request: core.BootNotificationRequest, now_ms: int) -> Deferred[Recorded]:
         settings = self._settings_of(peer.name)

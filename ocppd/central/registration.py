@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ocppd.v16.remote_trigger import TriggerMessageRequest
+from ocppd.v16.remote_trigger import EXTENDED_TRIGGERS, TriggerMessageRequest
 from ocppd.v16.security import ExtendedTriggerMessageRequest
 from ocppd.v16.types import Message, RegistrationStatus
 
@@ -18,11 +18,6 @@ ASKED_FOR: Final = {
     "UpdateFirmware": "FirmwareStatusNotification",
     "GetLog": "LogStatusNotification",
     "SignedUpdateFirmware": "SignedFirmwareStatusNotification",
-}
-#: What ExtendedTriggerMessage asks for under another name (V-12).
-EXTENDED_TRIGGERS: Final = {
-    "SignChargePointCertificate": "SignCertificate",
-    "FirmwareStatusNotification": "SignedFirmwareStatusNotification",
 }
 
 

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from ocppd.bus.api import Bus
 from ocppd.central.authorization import Rules, id_tag_key
+from ocppd.central.boots import Boots
 from ocppd.central.calls import Ended
 from ocppd.central.chargers import Chargers
 from ocppd.central.cluster import Cluster
@@ -21,13 +22,16 @@ from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
 from ocppd.central.ends import Ends, Hooks
 from ocppd.central.feed import Feed
+from ocppd.central.follow_ups import FollowUps
 from ocppd.central.foreign_tags import External, ForeignTags, Purpose, Question
 from ocppd.central.handler_names import ERROR_HANDLER, REQUEST_SUFFIX, RESPONSE_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.queries import Queries
 from ocppd.central.recorder import Recorder
+from ocppd.central.registers import Registers
+from ocppd.central.unasked import Unasked
 from ocppd.central.waiters import Waiters
-from ocppd.central.watching import Watchers
+from ocppd.central.watching import Awaited, Watchers
 from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Configuration, Registration, UnknownIdTags
 from ocppd.errors import CallErrorReceived, StorageUnavailable
@@ -70,7 +74,15 @@ class CentralSystem:
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
-        self._watchers = Watchers()
+        self.unasked = Unasked(self.chargers, self.commands, clock)
+        awaited = Awaited()
+        watchers = (
+            self.unasked,
+            Boots(self.chargers, storage, self.unasked, clock),
+            FollowUps(self.chargers, storage.follow_ups, awaited, clock, bus.node),
+            Registers(storage),
+        )
+        self._watchers = Watchers(watchers, self.unasked.allowed, awaited)
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)
         recorder = Recorder(storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle)
@@ -112,7 +124,8 @@ class CentralSystem:
         for connection in self.chargers.connections():
             settings = configuration.chargers.get(connection.name)
             accepted = settings is not None and settings.registration is Registration.ACCEPTED
-            if accepted and connection.registration is RegistrationStatus.PENDING:
+            pending = connection.registration is RegistrationStatus.PENDING
+            if accepted and pending and self.unasked.allowed(connection.name):
                 request = TriggerMessageRequest(requested_message=MessageTrigger.BOOT_NOTIFICATION)
                 self._submit(connection.name, request).addErrback(_log_not_sent, connection.name)
 

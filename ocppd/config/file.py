@@ -53,10 +53,12 @@ HEX_PREFIX = "hex:"
 #: A key from the file is shown up to here in an error.
 MAX_SHOWN_KEY = 40
 
-CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags")
+CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags", "Quiet", "AcceptWithoutBoot")
+#: What holds for every charger that does not say otherwise: the key, and the setting.
+FLAGS = {"Quiet": "quiet", "AcceptWithoutBoot": "accept_without_boot"}
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
-    *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval"),
+    *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval", *FLAGS),
 )
 ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions", "GroupMaxActiveTransactions")
 EXAMPLE = '{"Chargers": [{"Name": "CP001"}]}'
@@ -156,7 +158,7 @@ def load_configuration(path: Path) -> Configuration:
     queue = found.get("MaxQueueSize")
     return Configuration(
         max_queue_size=queue.integer(*MAX_QUEUE_SIZE_BOUNDS) if queue else Configuration().max_queue_size,
-        chargers=_chargers(found["Chargers"]),
+        chargers=_chargers(found["Chargers"], _flags(found)),
         id_tags=_id_tags(found["IdTags"]) if "IdTags" in found else MappingProxyType({}),
     )
 
@@ -204,19 +206,24 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _chargers(node: _Node) -> Mapping[str, ChargerSettings]:
+def _flags(found: Mapping[str, _Node]) -> dict[str, bool]:
+    return {setting: found[key].flag() for key, setting in FLAGS.items() if key in found}
+
+
+def _chargers(node: _Node, common: Mapping[str, bool]) -> Mapping[str, ChargerSettings]:
     chargers: dict[str, ChargerSettings] = {}
     for item in node.items():
-        charger = _charger(item)
+        charger = _charger(item, common)
         if charger.name in chargers:
             item.member("Name").fail("another charger has this name already")
         chargers[charger.name] = charger
     return MappingProxyType(chargers)
 
 
-def _charger(node: _Node) -> ChargerSettings:
+def _charger(node: _Node, common: Mapping[str, bool]) -> ChargerSettings:
+    """`common` is what holds where the charger does not say otherwise."""
     found = node.members(CHARGER_KEYS)
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {**common, **_flags(found)}
     if "Authorization" in found:
         given["authorization"] = _password(found["Authorization"])
     if "HeartBeatInterval" in found:

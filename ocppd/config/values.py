@@ -70,6 +70,10 @@ class ChargerSettings:
     call_timeout_s: float = 30
     #: 0 sends no pings.
     ping_interval_s: float = 60
+    #: Nothing is sent to it that nobody asked for (REQUIREMENTS B-8).
+    quiet: bool = False
+    #: Without a boot on record it is accepted by whatever it sends (REQUIREMENTS B-5).
+    accept_without_boot: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, func, insert, null, select, update
 
-from ocppd.storage import calls, consequences, events
+from ocppd.storage import calls, connector_states, consequences, events
 from ocppd.storage import messages as journal
 from ocppd.storage.records import (
     Boot,
@@ -95,9 +95,18 @@ _STATUS = ("status", "error_code", "info", "vendor_id", "vendor_error_code", "ti
 _STATUS_KEPT = Statement(values_of(insert(statuses), "sequence", "charger", "connector_id", *_STATUS)).gathering()
 _CONNECTOR_NOW = Statement.upsert(
     connectors,
-    lambda insert: values_of(insert, "charger", "connector_id", *_STATUS).on_conflict_do_update(
-        index_elements=[connectors.c.charger, connectors.c.connector_id],
-        set_={name: insert.excluded[name] for name in _STATUS},
+    lambda insert: (
+        values_of(insert, "charger", "connector_id", *_STATUS)
+        .values(warnings=connector_states.WARNING)
+        .on_conflict_do_update(
+            index_elements=[connectors.c.charger, connectors.c.connector_id],
+            set_={
+                **{name: insert.excluded[name] for name in _STATUS},
+                "previous": connectors.c.status,
+                "warnings": connector_states.warned(insert),
+            },
+            where=connector_states.is_current(insert),
+        )
     ),
 ).gathering()
 
@@ -209,7 +218,8 @@ def read_chargers(unit: Unit, names: Sequence[str]) -> dict[str, ChargerRecord]:
 def _charger(row: Any) -> ChargerRecord:
     registration = _registration(row["registration"])
     boot = None
-    if registration is not None:
+    # Without a boot it was accepted implicitly (REQUIREMENTS B-5).
+    if registration is not None and row["boot_sequence"] is not None:
         members = {name: row[name] for name in _BOOT}
         boot = Boot(**members, registration=registration, interval_s=row["interval_s"])
     members = {

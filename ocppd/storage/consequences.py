@@ -12,22 +12,28 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, Start, Status, TransactionRecord
+from ocppd.storage import follow_ups, wishes
+from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, NewCall, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
 
 #: A BootNotification was recorded.
-ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = ()
+ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = (follow_ups.booted,)
 #: A StatusNotification was recorded.
-ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = ()
+ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = (follow_ups.status_notified,)
 #: A transaction has begun, of that id; not told of a start that is repeated.
 ON_START: Final[tuple[Callable[[Unit, Inbound, Start, int], None], ...]] = ()
 #: A transaction has been stopped by its charger, or closed by an operator.
-ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None], ...]] = ()
+ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None], ...]] = (follow_ups.transaction_ended,)
 #: A message that is journaled and has no other effect, by its action; with its sequence.
-ON_MESSAGE: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = {}
+ON_MESSAGE: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = {**follow_ups.AFTER_MESSAGES}
+#: A call of ours was journaled, by its action; with its sequence.
+ON_CALL: Final[Mapping[str, tuple[Callable[[Unit, NewCall, int], None], ...]]] = {"ChangeAvailability": (wishes.wished,)}
 #: A call of ours has come to a final state, by its action. A late answer is another end.
-ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {}
+ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {
+    **follow_ups.AFTER_CALLS,
+    "ChangeAvailability": (wishes.answered,),
+}
 
 _ENDED = Statement(
     select(
@@ -75,6 +81,12 @@ def message_received(unit: Unit, message: Inbound, sequence: int) -> None:
         follow(unit, message, sequence)
 
 
+def call_accepted(unit: Unit, call: NewCall, sequence: int) -> None:
+    """A call of ours was journaled, to be sent now or later."""
+    for follow in ON_CALL.get(call.action, ()):
+        follow(unit, call, sequence)
+
+
 def call_ended(unit: Unit, message_id: str, at_ms: int | None) -> None:
     """A call of ours has ended; now, where the caller does not know when."""
     if not ON_END_OF_CALL:
@@ -84,6 +96,6 @@ def call_ended(unit: Unit, message_id: str, at_ms: int | None) -> None:
         return
     sequence, _, charger, action, state, frame, answer, outcome, created_ms, sent_ms = row
     ended_ms = at_ms if at_ms is not None else sent_ms or created_ms
-    ended = EndedCall(sequence, message_id, charger, action, MessageState(state), ended_ms, frame, answer, outcome)
+    ended = EndedCall(sequence, message_id, charger, action, MessageState(state), ended_ms, frame, answer, outcome, sent_ms)
     for follow in ON_END_OF_CALL[action]:
         follow(unit, ended)

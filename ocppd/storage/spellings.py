@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger
+from sqlalchemy import BigInteger, Select, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -74,3 +74,8 @@ def _this_postgresql(element: ThisTransaction, compiler: Any, **options: Any) ->
 @compiles(ThisTransaction, "sqlite")
 def _none_sqlite(element: Any, compiler: Any, **options: Any) -> str:
     return "NULL"
+
+
+def at_most(query: Select[Any], count: int) -> Select[Any]:
+    """The first rows of `query`, for a `Statement`: without an offset of their own SQLite's would have a parameter."""
+    return query.limit(literal_column(str(count))).offset(literal_column("0"))

@@ -10,7 +10,17 @@ from dataclasses import replace
 
 from sqlalchemy import Text, bindparam, exists, or_, select, update
 
-from ocppd.storage import consequences, events, id_tags, meter_values, reconciliation, remote_starts, transaction_lists
+from ocppd.storage import (
+    consequences,
+    events,
+    follow_ups,
+    id_tags,
+    meter_values,
+    reconciliation,
+    remote_starts,
+    sanity,
+    transaction_lists,
+)
 from ocppd.storage import messages as journal
 from ocppd.storage.clean import clean_text
 from ocppd.storage.records import (
@@ -87,9 +97,8 @@ _STARTED = Statement.upsert(
             "dedup_epoch",
             "message_id",
             "reservation_id",
-            "flags",
         )
-        .values(remote_start=remote_starts.MESSAGE_ID)
+        .values(remote_start=remote_starts.MESSAGE_ID, flags=sanity.FLAGS_AT_START)
         .on_conflict_do_nothing()
         .returning(transactions.c.transaction_id, transactions.c.remote_start)
     ),
@@ -198,6 +207,7 @@ def _insert(unit: Unit, message: Inbound, start: Start, standing: Standing, verd
             "message_id": message.message_id,
             "reservation_id": start.reservation_id,
             "flags": json.dumps(start.flags),
+            "flags_below": json.dumps((*start.flags, sanity.BELOW_LAST_STOP)),
             **id_tags.sought_by(message, start),
         },
     )
@@ -206,6 +216,7 @@ def _insert(unit: Unit, message: Inbound, start: Start, standing: Standing, verd
     transaction_id, remote_start = row
     if remote_start is not None:
         remote_starts.bound(unit, remote_start, transaction_id)
+        follow_ups.begun(unit, remote_start, transaction_id, message.received_ms)
     consequences.transaction_started(unit, message, start, transaction_id)
     return int(transaction_id)
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import UNSET, UnsetType
 
 from ocppd.v16.types import ConnectorId, Message, MessageTrigger, TriggerMessageStatus
+
+#: What ExtendedTriggerMessage asks for under another name than that of the message (REQUIREMENTS V-12).
+EXTENDED_TRIGGERS: Final = {
+    "SignChargePointCertificate": "SignCertificate",
+    "FirmwareStatusNotification": "SignedFirmwareStatusNotification",
+}
 
 
 class TriggerMessageRequest(Message, frozen=True, kw_only=True):

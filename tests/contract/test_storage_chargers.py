@@ -91,7 +91,8 @@ async def test_the_status_that_arrives_last_is_current(storage: SqlStorage) -> N
     sequence = await storage.status_notified(message, old)
     await storage.status_notified(inbound("StatusNotification"), status(2, "Charging"))
     found = (await storage.read_connectors(["CP1"]))["CP1"]
-    assert found[0] == ConnectorRecord("CP1", 1, "Available", "NoError", None, None, None, NOON_MS - 1000, NOON_MS + 1, None)
+    current = ("CP1", 1, "Available", "NoError", None, None, None, NOON_MS - 1000, NOON_MS + 1, None)
+    assert found[0] == ConnectorRecord(*current, previous="Faulted")
     assert [connector.connector_id for connector in found] == [1, 2]
     history = await storage.list_statuses("CP1", 1, None, 10)
     assert [record.status for record in history] == [old, fault]

@@ -25,7 +25,7 @@ from support.programs import Daemon, eventually, needed
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SHELL = [block for language, block in FENCED.findall(PAGE) if language == "sh"]
-CONFIGURATION = {"Chargers": [{"Name": name} for name in ("CP1", "CP2", "AWAY")]}
+CONFIGURATION = {"Quiet": True, "Chargers": [{"Name": name} for name in ("CP1", "CP2", "AWAY")]}
 PATIENCE_S = 30
 
 

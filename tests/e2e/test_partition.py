@@ -31,7 +31,9 @@ class Side:
         before = () if namespace is None else namespace.command
         path = directory / prefix
         path.mkdir()
-        write_configuration(path, {"Chargers": [{"Name": f"{side}-{n}"} for side in ("near", "far") for n in range(COUNT)]})
+        write_configuration(
+            path, {"Quiet": True, "Chargers": [{"Name": f"{side}-{n}"} for side in ("near", "far") for n in range(COUNT)]}
+        )
         self.node = Daemon(
             path,
             options=("--database", database, "--redis", redis, "--node", prefix),

@@ -27,6 +27,7 @@ PASSWORD = "0123456789abcdef"
 ODD = "CP 1+ä"
 NAMES = ["LATE", "TLS", "GONE", "SEEN", "STAYS", *(f"CP{number}" for number in range(8))]
 CONFIGURATION = {
+    "Quiet": True,
     "Chargers": [{"Name": "PARTY", "Authorization": PASSWORD}, {"Name": ODD}, *({"Name": name} for name in NAMES)],
 }
 PATIENCE_S = 30

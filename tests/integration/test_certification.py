@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from ocppd.clock import now_ms
 from ocppd.v16.timestamps import format_timestamp
 from support.central import Running, chargers
-from support.dialogue import Dialogue
+from support.certification import Dialogue
 from support.peer import handshake
 
 ensure = pytest_twisted.ensureDeferred

@@ -116,7 +116,7 @@ async def test_u_3_identities_that_cannot_be(start: Any) -> None:
 
 @ensure
 async def test_hs_10_unknown_identity(start: Any) -> None:
-    """HS-10: an unknown identity gets 404 and no upgrade, and is remembered for the operator (H-5)."""
+    """HS-10, B-9: an unknown identity gets 404 and no upgrade, and is remembered for the operator (H-5)."""
     running = start()
     for _ in range(2):
         assert (await handshake(running.port, "/ocppj/1.6/STRANGER", OFFER)).status == 404

@@ -36,7 +36,7 @@ class Cluster:
         together: bool = False,
     ) -> None:
         self._directory = directory
-        self._configuration = {"MaxQueueSize": 100, "Chargers": [{"Name": name} for name in chargers]}
+        self._configuration = {"MaxQueueSize": 100, "Quiet": True, "Chargers": [{"Name": name} for name in chargers]}
         self._options = ("--database", database, "--redis", redis, *options)
         self._env = {"OCPPD_SECRET_KEY": postgresql.SECRET_KEY}
         self.nodes: list[Daemon] = []

@@ -123,7 +123,7 @@ class Answered:
 
 
 class Served:
-    """A central system behind its HTTP API. `stop` it. `clock` is that of the doors alone."""
+    """A central system behind its HTTP API. `stop` it. `clock` is that of the doors alone, `central_clock` the system's."""
 
     def __init__(
         self,
@@ -133,6 +133,7 @@ class Served:
         storage: SqlStorage | None = None,
         bus: LocalBus | None = None,
         clock: Any = reactor,
+        central_clock: Any = reactor,
         id_tags: Sequence[IdTagSettings] = (),
         unknown_id_tags: UnknownIdTags | None = None,
         **charger: Any,
@@ -144,7 +145,7 @@ class Served:
         configuration = Configuration(max_queue_size=queue, chargers=settings, id_tags=tags)
         self.bus = bus or LocalBus("here#1", reactor)
         handlers = CentralSystemHandlers()
-        self.system = CentralSystem(configuration, self.storage, reactor, handlers, self.bus, unknown_id_tags)
+        self.system = CentralSystem(configuration, self.storage, central_clock, handlers, self.bus, unknown_id_tags)
         self.bus.start(self.system.cluster)
         self.is_ready = True
         self.api = Api(

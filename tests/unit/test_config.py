@@ -77,6 +77,13 @@ class AcceptedTests(ConfigurationCase):
         self.assertTrue(charger.assume_subprotocol)
         self.assertEqual((charger.call_timeout_s, charger.ping_interval_s), (90.5, 0))
 
+    def test_flags_for_all_and_for_one(self) -> None:
+        """B-5, B-8: what holds for all chargers holds where one does not say otherwise."""
+        chargers = [{"Name": "A"}, {"Name": "B", "Quiet": False}, {"Name": "C", "AcceptWithoutBoot": True}]
+        found = self.load_value({"Quiet": True, "Chargers": chargers}).chargers
+        self.assertEqual([each.quiet for each in found.values()], [True, False, True])
+        self.assertEqual([each.accept_without_boot for each in found.values()], [False, False, True])
+
     def test_no_chargers(self) -> None:
         """An empty list of chargers is a configuration."""
         self.assertEqual(dict(self.load_value({"Chargers": []}).chargers), {})
@@ -157,12 +164,14 @@ class RefusedTests(ConfigurationCase):
     def test_kinds(self) -> None:
         """A value of the wrong kind is named with the kind that was found."""
         for value, path, expected in (
-            ([], "", "expected an object with MaxQueueSize, Chargers, IdTags, found a list"),
+            ([], "", "expected an object with MaxQueueSize, Chargers, IdTags, Quiet, AcceptWithoutBoot, found a list"),
             ({"Chargers": {}}, "Chargers", "expected a list, found an object"),
             ({"Chargers": ["A"]}, "Chargers[0]", "found text"),
             ({"Chargers": [{"Name": 5}]}, "Chargers[0].Name", "expected text, found a number"),
             ({"Chargers": [{"Name": "A", "Authorization": None}]}, "Chargers[0].Authorization", "found null"),
             ({"Chargers": [{"Name": "A", "AssumeSubprotocol": "yes"}]}, "Chargers[0].AssumeSubprotocol", "true or false"),
+            ({"Chargers": [{"Name": "A", "Quiet": 1}]}, "Chargers[0].Quiet", "true or false"),
+            ({"Chargers": [], "AcceptWithoutBoot": None}, "AcceptWithoutBoot", "true or false"),
             ({"Chargers": [], "IdTags": "all"}, "IdTags", "expected a list, found text"),
         ):
             self.assertRefused(value, path, expected)

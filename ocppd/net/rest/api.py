@@ -16,6 +16,7 @@ from ocppd.central.feed import Feed
 from ocppd.central.queries import Queries
 from ocppd.clock import Clock
 from ocppd.net.rest.access import AccessRules
+from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.records import (
     Changed,
     Configured,
@@ -65,6 +66,10 @@ class IdTags(Protocol):
 
 class Lists(IdTags, Protocol):
     """The part of the records' seam that the HTTP API needs; see `ocppd.storage.api.Storage` for each."""
+
+    @property
+    def follow_ups(self) -> FollowUpRecords:
+        """What follows calls of ours."""
 
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""

@@ -5,7 +5,7 @@ Members that do not apply are left out. Instants are RFC 3339 in UTC with millis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import msgspec
 from ocppd.central.chargers import UnknownIdentity
 from ocppd.central.meter_values import Sample
 from ocppd.central.queries import ChargerView, node_name
+from ocppd.net.rest import state_shapes
 from ocppd.storage.records import (
     UNREADABLE_MS,
     Boot,
@@ -27,6 +28,7 @@ from ocppd.storage.records import (
     TransactionRecord,
     UnknownIdTag,
 )
+from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.v16.types import IdTagInfo
 
 Shape = dict[str, Any]
@@ -34,7 +36,7 @@ Shape = dict[str, Any]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 #: What members of events are that are kept as texts.
-MEMBERS: Final[Mapping[str, Callable[[str], Any]]] = {"node": node_name, "transactionId": int}
+MEMBERS: Final[Mapping[str, Callable[[str], Any]]] = {"node": node_name, "transactionId": int, "connectorId": int}
 #: States in which the time to live of a call matters.
 UNSENT: Final = frozenset({MessageState.QUEUED, MessageState.EXPIRED})
 #: The element of a frame that holds the payload (OCPP-J 1.6 section 4.2).
@@ -70,7 +72,10 @@ def charger(view: ChargerView) -> Shape:
             "heartbeatInterval": view.heartbeat_interval_s,
             "queued": view.queued if view.connected else None,
             **_boot(view.boot),
-            "connectors": [connector(each) for each in view.connectors],
+            "acceptedWithoutBoot": view.accepted_without_boot or None,
+            "clock": state_shapes.clock(view.connectors),
+            "availability": state_shapes.availability(view.availability.get(0)),
+            "connectors": connectors(view, view.connectors),
         }
     )
 
@@ -94,8 +99,14 @@ def told_or(told_ms: int, received_ms: int) -> int:
     return received_ms if told_ms == UNREADABLE_MS else told_ms
 
 
-def connector(record: ConnectorRecord) -> Shape:
-    """The current state of a connector."""
+def connectors(view: ChargerView, records: Iterable[ConnectorRecord]) -> list[Shape]:
+    """The current states of some of a charger's connectors."""
+    whole = next((each for each in view.connectors if each.connector_id == 0), None)
+    return [connector(each, view.availability.get(each.connector_id), whole) for each in records]
+
+
+def connector(record: ConnectorRecord, wish: FollowUp | None = None, whole: ConnectorRecord | None = None) -> Shape:
+    """The current state of a connector, with the availability that is wished, and the state of the charger as a whole."""
     return _told(
         {
             "connectorId": record.connector_id,
@@ -106,12 +117,13 @@ def connector(record: ConnectorRecord) -> Shape:
             "vendorErrorCode": record.vendor_error_code,
             "since": instant(record.timestamp_ms),
             "transactionId": record.transaction_id,
+            **state_shapes.connector_state(record, wish, whole),
         }
     )
 
 
-def status(record: StatusRecord) -> Shape:
-    """One entry of a connector's history."""
+def status(record: StatusRecord, before: StatusRecord | None = None) -> Shape:
+    """One entry of a connector's history; `before` is the one before it."""
     return _told(
         {
             "charger": record.charger,
@@ -123,6 +135,7 @@ def status(record: StatusRecord) -> Shape:
             "vendorErrorCode": record.status.vendor_error_code,
             "timestamp": instant(record.status.timestamp_ms),
             "receivedAt": instant(record.received_ms),
+            **state_shapes.transition(record, before),
         }
     )
 
@@ -154,8 +167,8 @@ def unknown_charger(identity: UnknownIdentity) -> Shape:
     }
 
 
-def message(record: MessageRecord) -> Shape:
-    """A message with its answer."""
+def message(record: MessageRecord, follow_ups: Sequence[FollowUp] = ()) -> Shape:
+    """A message with its answer, and what is to follow it."""
     return _told(
         {
             "messageId": record.message_id,
@@ -174,6 +187,7 @@ def message(record: MessageRecord) -> Shape:
             "expiresAt": _optional_instant(record.expires_ms) if record.state in UNSENT else None,
             "request": payload(record.frame, CALL_PAYLOAD),
             **_answer(record.answer),
+            "followUp": state_shapes.follow_up(follow_ups),
         }
     )
 

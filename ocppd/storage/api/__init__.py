@@ -12,6 +12,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.records import (
     Acceptance,
     Boot,
@@ -252,6 +253,10 @@ class NodeRecords(Protocol):
 
 class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, EventRecords, NodeRecords, Protocol):
     """All records of an installation."""
+
+    @property
+    def follow_ups(self) -> FollowUpRecords:
+        """What follows calls of ours."""
 
     @property
     def shared(self) -> bool:

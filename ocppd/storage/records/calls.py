@@ -102,6 +102,8 @@ class EndedCall:
     frame: str
     answer: str | None
     outcome: str | None
+    #: None where it never was.
+    sent_ms: int | None = None
 
     @property
     def request(self) -> bytes:

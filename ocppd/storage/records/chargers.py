@@ -87,6 +87,10 @@ class ConnectorRecord:
     timestamp_ms: int
     received_ms: int
     transaction_id: int | None
+    #: The status before this one.
+    previous: str | None = None
+    #: Error codes without a fault since the last NoError, between blanks (REQUIREMENTS N-3).
+    warnings: str = ""
 
 
 @dataclass(frozen=True, slots=True)

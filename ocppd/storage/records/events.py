@@ -28,6 +28,9 @@ class EventKind(StrEnum):
     FIRMWARE_CHANGED = "firmwareChanged"
     STOP_MISSING = "stopMissing"
     TRANSACTION_CLOSED = "transactionClosed"
+    FOLLOW_UP_MISSING = "followUpMissing"
+    FOLLOW_UP_FAILED = "followUpFailed"
+    FOLLOW_UP_SEEN = "followUpSeen"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ocppd.storage.schema.base import SEQUENCE, metadata
+from ocppd.storage.schema.follow_ups import IS_UNDECIDED, IS_UNTOLD, IS_WISH, follow_ups
 from ocppd.storage.schema.journal import (
     IS_FROM_CHARGER,
     IS_OPEN,
@@ -33,10 +34,14 @@ __all__ = [
     "IS_QUEUED",
     "IS_SENT",
     "IS_UNBOUND",
+    "IS_UNDECIDED",
+    "IS_UNTOLD",
+    "IS_WISH",
     "SEQUENCE",
     "chargers",
     "connectors",
     "events",
+    "follow_ups",
     "id_tags",
     "messages",
     "metadata",

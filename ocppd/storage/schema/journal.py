@@ -77,6 +77,10 @@ connectors = Table(
     Column("vendor_error_code", Text),
     Column("timestamp_ms", BigInteger, nullable=False),
     Column("received_ms", BigInteger, nullable=False),
+    # The status before this one, for what a change of it means (REQUIREMENTS N-5, N-6).
+    Column("previous", Text),
+    # Error codes without a fault since the last NoError, between blanks (REQUIREMENTS N-3).
+    Column("warnings", Text, nullable=False, server_default=""),
 )
 
 statuses = Table(

@@ -114,26 +114,34 @@ async def list_connectors(api: Api, incoming: Incoming, name: str) -> Response:
     wanted = incoming.page(ROWS_QUERY)
     view = await api.queries.charger(name)
     left = [each for each in view.connectors if wanted.after is None or each.connector_id > wanted.after]
-    return page_answer(left, wanted.limit, shapes.connector, lambda connector: connector.connector_id)
+
+    return page_answer(
+        left, wanted.limit, lambda each: shapes.connectors(view, [each])[0], lambda connector: connector.connector_id
+    )
 
 
 async def get_connector(api: Api, incoming: Incoming, name: str, connector_id: str) -> Response:
     """`GET /chargers/{name}/connectors/{id}`."""
     incoming.query()
-    return json_answer(shapes.connector(await _connector(api, name, connector_id)))
+    view = await api.queries.charger(name)
+    return json_answer(shapes.connectors(view, [_connector(view, connector_id)])[0])
 
 
 async def list_history(api: Api, incoming: Incoming, name: str, connector_id: str) -> Response:
     """`GET /chargers/{name}/connectors/{id}/history`: every status it told, newest first."""
     wanted = incoming.page(ROWS_QUERY)
-    connector = await _connector(api, name, connector_id)
+    connector = await connector_of(api, name, connector_id)
     rows = await api.storage.list_statuses(name, connector.connector_id, wanted.after, wanted.limit + 1)
-    return page_answer(rows, wanted.limit, shapes.status, lambda row: row.sequence)
+    before = dict(zip((row.sequence for row in rows), rows[1:], strict=False))
+    return page_answer(rows, wanted.limit, lambda row: shapes.status(row, before.get(row.sequence)), lambda row: row.sequence)
 
 
-async def _connector(api: Api, name: str, connector_id: str) -> ConnectorRecord:
+async def connector_of(api: Api, name: str, connector_id: str) -> ConnectorRecord:
     """A connector that the charger has told of. Raises UnknownCharger and NoConnector."""
-    view = await api.queries.charger(name)
+    return _connector(await api.queries.charger(name), connector_id)
+
+
+def _connector(view: ChargerView, connector_id: str) -> ConnectorRecord:
     try:
         number = integer(0, GREATEST_INTEGER)(connector_id)
     except ValueError:

@@ -16,6 +16,7 @@ from ocppd.net.rest.api import Api
 from ocppd.net.rest.parameters import one_of, seconds
 from ocppd.net.rest.problems import KeyNotSupported, UnknownAction, problem_of_end
 from ocppd.net.rest.routing import Incoming, Route
+from ocppd.net.rest.v1.messages import message_shape
 from ocppd.net.rest.waiting import shielded
 from ocppd.storage.records import MessageRecord, MessageState
 from ocppd.v16.actions import ACTIONS, Action
@@ -57,9 +58,13 @@ async def answered(api: Api, submitted: Deferred[MessageRecord], wait_s: float) 
     """
     record = await shielded(submitted)
     try:
-        return _answer(await api.commands.wait(record, wait_s))
+        ended = await api.commands.wait(record, wait_s)
     except StorageUnavailable:
         return _answer(record)  # what became of it cannot be read, but it was accepted
+    try:
+        return _answer(ended, await message_shape(api, ended))
+    except StorageUnavailable:
+        return _answer(ended)
 
 
 def _command(name: str) -> Action:
@@ -75,12 +80,13 @@ def _close(name: str) -> list[str]:
     return [spelt[close] for close in difflib.get_close_matches(name.lower(), spelt, 3)]
 
 
-def _answer(record: MessageRecord) -> Response:
+def _answer(record: MessageRecord, shape: shapes.Shape | None = None) -> Response:
+    shape = shapes.message(record) if shape is None else shape
     headers: dict[str, str] = {"Location": f"/api/v1/messages/{record.message_id}"}
     if record.state in UNFINISHED:
-        return json_answer(shapes.message(record), 202, headers)
+        return json_answer(shape, 202, headers)
     if record.state is MessageState.COMPLETED:
-        return json_answer(shapes.message(record), 200, headers)
+        return json_answer(shape, 200, headers)
     return problem_answer(problem_of_end(record), headers)
 
 

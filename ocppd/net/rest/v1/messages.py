@@ -59,7 +59,23 @@ async def list_messages(api: Api, incoming: Incoming) -> Response:
 async def _journaled(api: Api, wanted: Page, which: MessageFilter) -> Response:
     after = None if wanted.after is None else wanted.after[0]
     rows = await api.storage.list_messages(which, after, wanted.limit + 1)
-    return page_answer(rows, wanted.limit, shapes.message, lambda row: row.sequence)
+    follow_ups = await api.storage.follow_ups.of_messages([row.message_id for row in rows if followed(row)])
+    return page_answer(
+        rows, wanted.limit, lambda row: shapes.message(row, follow_ups.get(row.message_id, ())), lambda row: row.sequence
+    )
+
+
+def followed(record: MessageRecord) -> bool:
+    """Whether something may follow this message: a call of ours that its charger has answered."""
+    return record.direction is Direction.TO_CHARGER and record.state is MessageState.COMPLETED
+
+
+async def message_shape(api: Api, record: MessageRecord) -> shapes.Shape:
+    """A message with what follows it."""
+    if not followed(record):
+        return shapes.message(record)
+    found = await api.storage.follow_ups.of_messages([record.message_id])
+    return shapes.message(record, found.get(record.message_id, ()))
 
 
 def _remembered(records: list[MessageRecord], wanted: Page, which: MessageFilter) -> Response:
@@ -90,7 +106,7 @@ def passes(record: MessageRecord, which: MessageFilter) -> bool:
 async def get_message(api: Api, incoming: Incoming, message_id: str) -> Response:
     """`GET /messages/{id}`."""
     incoming.query()
-    return json_answer(shapes.message(await api.queries.message(message_id)))
+    return json_answer(await message_shape(api, await api.queries.message(message_id)))
 
 
 async def cancel_message(api: Api, incoming: Incoming, message_id: str) -> Response:

@@ -1,0 +1,218 @@
+"""What follows calls, as it is read; and what time decides about it. The use cases of `ocppd.storage.api.follow_ups`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import and_, bindparam, case, func, literal_column, null, or_, select, update
+from twisted.internet.defer import Deferred
+
+from ocppd.storage import events
+from ocppd.storage.access import Access
+from ocppd.storage.follow_ups import METER_VALUES, came_since
+from ocppd.storage.records import EventKind
+from ocppd.storage.records.follow_ups import ANYWHERE, FollowUp, FollowUpKind, FollowUpState
+from ocppd.storage.schema import IS_UNDECIDED, IS_UNTOLD, IS_WISH, chargers, follow_ups, messages, transactions
+from ocppd.storage.spellings import at_most
+from ocppd.storage.unit import Parameters, Statement, Unit, portions
+
+#: What is decided at once; the rest with the next sweep.
+AT_ONCE: Final = 500
+#: A message that no node but the one that asked for it could have heard.
+HEARTBEAT: Final = "Heartbeat"
+NODE_LOST: Final = "the node that asked for it ended before it could be seen"
+EVENTS: Final[Mapping[FollowUpState, EventKind]] = {
+    FollowUpState.MISSING: EventKind.FOLLOW_UP_MISSING,
+    FollowUpState.FAILED: EventKind.FOLLOW_UP_FAILED,
+    FollowUpState.SEEN: EventKind.FOLLOW_UP_SEEN,
+}
+_RECORD: Final = (
+    *("message_id", "place", "charger", "kind", "expected", "state", "since_ms"),
+    *("deadline_ms", "decided_ms", "reason", "transaction_id", "wish"),
+)
+_DECIDING: Final = ("message_id", "place", "charger", "expected", "since_ms", "sequence")
+_COLUMNS: Final = tuple(follow_ups.c[name] for name in _RECORD)
+_THIS = and_(follow_ups.c.message_id == bindparam("the_id"), follow_ups.c.place == bindparam("the_place"))
+
+_FIRST_DUE = Statement(
+    at_most(select(follow_ups.c.message_id).where(IS_UNDECIDED, follow_ups.c.deadline_ms <= bindparam("now_ms")), 1)
+)
+_FIRST_UNTOLD = Statement(at_most(select(follow_ups.c.message_id).where(IS_UNTOLD), 1))
+_DUE = Statement(
+    at_most(
+        select(*(follow_ups.c[name] for name in _DECIDING), messages.c.node)
+        .select_from(follow_ups.outerjoin(messages, messages.c.sequence == follow_ups.c.sequence))
+        .where(IS_UNDECIDED, follow_ups.c.deadline_ms <= bindparam("now_ms"))
+        .order_by(follow_ups.c.deadline_ms),
+        AT_ONCE,
+    )
+)
+#: Of what is missing a trigger is decided; the others may still come, and change something then.
+_DECIDED = Statement(
+    update(follow_ups)
+    .where(_THIS, IS_UNDECIDED, follow_ups.c.deadline_ms <= bindparam("now_ms"))
+    .values(
+        state=bindparam("new_state"),
+        reason=func.coalesce(bindparam("new_reason"), follow_ups.c.reason),
+        decided_ms=case(
+            (
+                or_(literal_column("'trigger'") == follow_ups.c.kind, bindparam("new_state") != literal_column("'missing'")),
+                bindparam("at_ms"),
+            ),
+            else_=null(),
+        ),
+        untold=case((bindparam("new_state") == literal_column("'seen'"), null()), else_=literal_column("1")),
+        deadline_ms=null(),
+    )
+)
+_UNTOLD = Statement(at_most(select(*_COLUMNS).where(IS_UNTOLD), AT_ONCE))
+_TOLD = Statement(update(follow_ups).where(_THIS, IS_UNTOLD, follow_ups.c.state == bindparam("the_state")).values(untold=null()))
+_SEEN = Statement(
+    update(follow_ups)
+    .where(_THIS, IS_UNDECIDED)
+    .values(state=literal_column("'seen'"), decided_ms=bindparam("at_ms"), deadline_ms=null())
+)
+_IMPLIED = Statement(
+    update(chargers)
+    .where(chargers.c.name == bindparam("the_name"), chargers.c.registration.is_(None))
+    .values(registration=literal_column("'Accepted'"), registered_ms=bindparam("now_ms"))
+)
+_FLAGS = Statement(select(transactions.c.flags).where(transactions.c.transaction_id == bindparam("the_id")).with_for_update())
+_FLAGGED = Statement(
+    update(transactions).where(transactions.c.transaction_id == bindparam("the_id")).values(flags=bindparam("new_flags"))
+)
+
+
+class SqlFollowUps:
+    """`FollowUpRecords` over SQL."""
+
+    def __init__(self, storage: Access) -> None:
+        self._storage = storage
+
+    def of_messages(self, message_ids: Sequence[str]) -> Deferred[dict[str, tuple[FollowUp, ...]]]:
+        return self._storage.read(of_messages, tuple(message_ids))
+
+    def availability(self, names: Sequence[str]) -> Deferred[dict[str, Mapping[int, FollowUp]]]:
+        return self._storage.read(availability, tuple(names))
+
+    def seen(self, message_id: str, connector_id: int | None, at_ms: int) -> Deferred[bool]:
+        return self._storage.write(seen, message_id, connector_id, at_ms)
+
+    def is_due(self, now_ms: int) -> Deferred[bool]:
+        return self._storage.read(is_due, now_ms)
+
+    def settle(self, now_ms: int, node: str) -> Deferred[int]:
+        return self._storage.write(settle, now_ms, node)
+
+    def accepted_implicitly(self, charger: str, now_ms: int) -> Deferred[None]:
+        return self._storage.write(accepted_implicitly, charger, now_ms)
+
+    def flag_transaction(self, transaction_id: int, flag: str) -> Deferred[bool]:
+        return self._storage.write(flag_transaction, transaction_id, flag)
+
+
+def of_messages(unit: Unit, message_ids: Sequence[str]) -> dict[str, tuple[FollowUp, ...]]:
+    """See `FollowUpRecords.of_messages`."""
+    found: dict[str, list[FollowUp]] = {}
+    for some in portions(message_ids):
+        query = select(*_COLUMNS).where(follow_ups.c.message_id.in_(some)).order_by(follow_ups.c.message_id, follow_ups.c.place)
+        for row in unit.connection.execute(query):
+            found.setdefault(row[0], []).append(_record(row))
+    return {message_id: tuple(records) for message_id, records in found.items()}
+
+
+def availability(unit: Unit, names: Sequence[str]) -> dict[str, Mapping[int, FollowUp]]:
+    """See `FollowUpRecords.availability`."""
+    found: dict[str, dict[int, FollowUp]] = {}
+    for some in portions(names):
+        newest = (
+            select(follow_ups.c.charger, follow_ups.c.place, func.max(follow_ups.c.sequence).label("sequence"))
+            .where(IS_WISH, follow_ups.c.charger.in_(some), follow_ups.c.state != FollowUpState.VOID.value)
+            .group_by(follow_ups.c.charger, follow_ups.c.place)
+            .subquery()
+        )
+        this = and_(*(newest.c[name] == follow_ups.c[name] for name in ("charger", "place", "sequence")))
+        query = select(*_COLUMNS).select_from(newest.join(follow_ups, and_(this, IS_WISH)))
+        for record in map(_record, unit.connection.execute(query)):
+            found.setdefault(record.charger, {})[record.connector_id or 0] = record
+    return dict(found)
+
+
+def _record(row: Any) -> FollowUp:
+    message_id, place, charger, kind, expected, state, *others = row
+    connector_id = None if place == ANYWHERE else place
+    return FollowUp(message_id, connector_id, charger, FollowUpKind(kind), expected, FollowUpState(state), *others)
+
+
+def seen(unit: Unit, message_id: str, connector_id: int | None, at_ms: int) -> bool:
+    """See `FollowUpRecords.seen`."""
+    place = ANYWHERE if connector_id is None else connector_id
+    return unit.run(_SEEN, {"the_id": message_id, "the_place": place, "at_ms": at_ms}) == 1
+
+
+def is_due(unit: Unit, now_ms: int) -> bool:
+    """See `FollowUpRecords.is_due`."""
+    return unit.one(_FIRST_DUE, {"now_ms": now_ms}) is not None or unit.one(_FIRST_UNTOLD, {}) is not None
+
+
+def settle(unit: Unit, now_ms: int, node: str) -> int:
+    """See `FollowUpRecords.settle`. Of several nodes at the same moment each row is one node's."""
+    for message_id, place, charger, expected, since_ms, sequence, sender in unit.all(_DUE, {"now_ms": now_ms}):
+        state, reason, at_ms = FollowUpState.MISSING, None, now_ms
+        if expected == METER_VALUES:  # what every message would have to ask for otherwise
+            came_ms = came_since(unit, charger, expected, place, sequence, since_ms)
+            if came_ms is not None:
+                state, at_ms = FollowUpState.SEEN, came_ms
+        elif expected == HEARTBEAT and sender != node:
+            state, reason = FollowUpState.FAILED, NODE_LOST
+        row: Parameters = {
+            "the_id": message_id,
+            "the_place": place,
+            "now_ms": now_ms,
+            "new_state": state.value,
+            "new_reason": reason,
+            "at_ms": at_ms,
+        }
+        unit.send(_DECIDED, row)
+    return _tell(unit, now_ms)
+
+
+def _tell(unit: Unit, now_ms: int) -> int:
+    count = 0
+    for record in map(_record, unit.all(_UNTOLD, {})):
+        place = ANYWHERE if record.connector_id is None else record.connector_id
+        row: Parameters = {"the_id": record.message_id, "the_place": place, "the_state": record.state.value}
+        if unit.run(_TOLD, row) and record.state in EVENTS:
+            count += 1
+            events.happened(unit, EVENTS[record.state], record.charger, record.decided_ms or now_ms, **_members(record))
+    return count
+
+
+def _members(record: FollowUp) -> dict[str, str]:
+    told = {
+        "messageId": record.message_id,
+        "expected": record.expected,
+        "connectorId": record.connector_id,
+        "transactionId": record.transaction_id,
+        "reason": record.reason,
+    }
+    return {name: str(value) for name, value in told.items() if value is not None}
+
+
+def accepted_implicitly(unit: Unit, charger: str, now_ms: int) -> None:
+    """See `FollowUpRecords.accepted_implicitly`."""
+    unit.send(_IMPLIED, {"the_name": charger, "now_ms": now_ms})
+
+
+def flag_transaction(unit: Unit, transaction_id: int, flag: str) -> bool:
+    """See `FollowUpRecords.flag_transaction`."""
+    row = unit.one(_FLAGS, {"the_id": transaction_id})
+    if row is None:
+        return False
+    flags = json.loads(row[0])
+    if flag in flags:
+        return False
+    unit.send(_FLAGGED, {"the_id": transaction_id, "new_flags": json.dumps([*flags, flag])})
+    return True

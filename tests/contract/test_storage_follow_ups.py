@@ -1,0 +1,168 @@
+"""What follows calls, over every storage: decided in commits, by time, and once among several nodes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
+
+from ocppd.storage.records import CallEnd, EventFilter, EventKind, MessageState, Started
+from ocppd.storage.records.follow_ups import BOOT_MS, TRIGGER_MS, FollowUpState
+from ocppd.storage.sql_storage import SqlStorage
+from support import postgresql
+from support.storing import MINUTE_MS, NOON_MS, boot, call, inbound, start, status, stop
+
+ensure = pytest_twisted.ensureDeferred
+STATE = FollowUpState
+
+
+async def ended(storage: SqlStorage, message_id: str, action: str, payload: Any, outcome: str | None = "Accepted") -> None:
+    """A call of ours that was sent at noon, and answered a second later."""
+    frame = json.dumps([2, message_id, action, payload])
+    await storage.call_created(call(message_id, action=action, frame=frame, redacted=frame), 1)
+    answer = json.dumps([3, message_id, {"status": outcome}])
+    end = CallEnd(message_id, MessageState.COMPLETED, NOON_MS + 1000, outcome, answer)
+    await storage.call_ended(end)
+
+
+async def states(storage: SqlStorage, message_id: str) -> list[tuple[int | None, str]]:
+    """What is to follow a call, by connector."""
+    found = await storage.follow_ups.of_messages([message_id, "none"])
+    return [(each.connector_id, str(each.state)) for each in found.get(message_id, ())]
+
+
+async def told(storage: SqlStorage, connector_id: int, text: str, seconds: int) -> None:
+    """A status, so many seconds past noon."""
+    at_ms = NOON_MS + seconds * 1000
+    message = inbound("StatusNotification", received_ms=at_ms)
+    await storage.status_notified(message, status(connector_id, text, timestamp_ms=at_ms))
+
+
+@ensure
+async def test_triggers(storage: SqlStorage) -> None:
+    """OP-16: statuses are seen in their commits, one for each connector; journaled messages too, also before the answer."""
+    await told(storage, 0, "Available", -60)
+    await told(storage, 1, "Available", -60)
+    await ended(storage, "all", "TriggerMessage", {"requestedMessage": "StatusNotification"})
+    assert await states(storage, "all") == [(0, STATE.EXPECTED), (1, STATE.EXPECTED)]
+    await told(storage, 1, "Charging", 2)
+    assert await states(storage, "all") == [(0, STATE.EXPECTED), (1, STATE.SEEN)]
+    await ended(storage, "log", "ExtendedTriggerMessage", {"requestedMessage": "LogStatusNotification"})
+    await storage.message_received(inbound("LogStatusNotification", received_ms=NOON_MS + 2000))
+    assert await states(storage, "log") == [(None, STATE.SEEN)]
+    await ended(storage, "values", "TriggerMessage", {"requestedMessage": "MeterValues", "connectorId": 2})
+    for number, connector_id in enumerate((1, 2)):
+        assert await states(storage, "values") == [(2, STATE.EXPECTED)]
+        frame = f'[2,"v{number}","MeterValues",{{"connectorId":{connector_id}}}]'
+        values = inbound("MeterValues", frame=frame, received_ms=NOON_MS + 2000)
+        await storage.meter_values_received(values, connector_id, None, ())
+        await storage.follow_ups.settle(NOON_MS + 1000 + TRIGGER_MS - 1, "a#1")
+    await storage.follow_ups.settle(NOON_MS + 1000 + TRIGGER_MS, "a#1")
+    assert await states(storage, "values") == [(2, STATE.SEEN)]
+    await ended(storage, "refused", "TriggerMessage", {"requestedMessage": "Heartbeat"}, "Rejected")
+    assert await states(storage, "refused") == []
+
+
+@ensure
+async def test_boots_and_time(storage: SqlStorage) -> None:
+    """OP-11: what time runs out for is missing, told once among nodes that look at the same moment, and seen after all."""
+    await ended(storage, "reset", "Reset", {"type": "Hard"})
+    due_ms = NOON_MS + 1000 + BOOT_MS
+    assert not await storage.follow_ups.is_due(due_ms - 1) and await storage.follow_ups.is_due(due_ms)
+    settled = await gatherResults([storage.follow_ups.settle(due_ms, "a#1"), storage.follow_ups.settle(due_ms, "b#1")])
+    assert sorted(settled) == [0, 1]
+    assert await states(storage, "reset") == [(None, STATE.MISSING)]
+    assert not await storage.follow_ups.is_due(due_ms + MINUTE_MS)
+    await storage.charger_booted(inbound("BootNotification", received_ms=due_ms + 1), boot())
+    assert await states(storage, "reset") == [(None, STATE.SEEN)]
+    assert await storage.follow_ups.settle(due_ms + 2, "a#1") == 1
+    events = await storage.list_events(EventFilter(charger="CP1"), None, 20)
+    kinds = [event.kind for event in events if event.kind.startswith("followUp")]
+    assert kinds == ["followUpSeen", "followUpMissing"]
+    assert not await storage.follow_ups.seen("reset", None, due_ms)
+
+
+@ensure
+async def test_transactions(storage: SqlStorage) -> None:
+    """OP-06, OP-09, SN-10: starts and stops are seen in their commits; Preparing to Available ends a remote start."""
+    started: Started = await storage.transaction_started(inbound("StartTransaction"), start())
+    await ended(storage, "stop", "RemoteStopTransaction", {"transactionId": started.transaction_id})
+    await ended(storage, "unknown", "RemoteStopTransaction", {"transactionId": -5})
+    await ended(storage, "unlock", "UnlockConnector", {"connectorId": 1}, "Unlocked")
+    await storage.transaction_stopped(inbound("StopTransaction"), stop(started.transaction_id, reason="Remote"))
+    found = await storage.follow_ups.of_messages(["stop", "unlock"])
+    assert [(each.state, each.reason) for (each,) in found.values()] == [(STATE.SEEN, "Remote")] * 2
+    assert await states(storage, "unknown") == [(None, STATE.EXPECTED)]
+    await ended(storage, "start", "RemoteStartTransaction", {"idTag": "X"})
+    await told(storage, 1, "Available", 2)
+    assert await states(storage, "start") == [(None, STATE.EXPECTED)]
+    await told(storage, 1, "Preparing", 3)
+    await told(storage, 1, "Available", 4)
+    assert await states(storage, "start") == [(None, STATE.FAILED)]
+
+
+@ensure
+async def test_wishes(storage: SqlStorage) -> None:
+    """OP-13: the newest wish for each connector that its charger has not refused; done by the status that shows it."""
+    await told(storage, 1, "Charging", -60)
+    await told(storage, 2, "Available", -60)
+    await ended(storage, "w1", "ChangeAvailability", {"connectorId": 0, "type": "Inoperative"}, "Scheduled")
+    await ended(storage, "w2", "ChangeAvailability", {"connectorId": 2, "type": "Operative"}, "Rejected")
+    await told(storage, 2, "Unavailable", 5)
+    wishes = (await storage.follow_ups.availability(["CP1", "CP2"]))["CP1"]
+    assert {place: (wish.message_id, str(wish.state)) for place, wish in wishes.items()} == {
+        0: ("w1", STATE.SEEN),
+        1: ("w1", STATE.EXPECTED),
+        2: ("w1", STATE.SEEN),
+    }
+    await ended(storage, "w3", "ChangeAvailability", {"connectorId": 1, "type": "Operative"})
+    assert dict(await states(storage, "w1"))[1] == STATE.VOID
+    assert await states(storage, "w3") == [(1, STATE.SEEN)]
+
+
+@ensure
+async def test_flags_and_implied_registrations(storage: SqlStorage) -> None:
+    """M-7, T-6, B-5: a flag is put on once; a meter below the last stop is one; an accepted charger stays as it is."""
+    first = await storage.transaction_started(inbound("StartTransaction"), start(meter_start_wh=10))
+    assert await storage.follow_ups.flag_transaction(first.transaction_id, "registerFell")
+    assert not await storage.follow_ups.flag_transaction(first.transaction_id, "registerFell")
+    assert not await storage.follow_ups.flag_transaction(4711, "registerFell")
+    await storage.transaction_stopped(inbound("StopTransaction"), stop(first.transaction_id, meter_stop_wh=20))
+    second = await storage.transaction_started(inbound("StartTransaction"), start(meter_start_wh=19, timestamp_ms=NOON_MS + 1))
+    records = [await storage.read_transaction(each.transaction_id) for each in (first, second)]
+    assert [record and record.flags for record in records] == [("registerFell",), ("meterBelowLastStop",)]
+    await storage.charger_connected("CP1", "192.0.2.1", NOON_MS)
+    await storage.follow_ups.accepted_implicitly("CP1", NOON_MS)
+    record = (await storage.read_chargers(["CP1"]))["CP1"]
+    assert (record.registration, record.boot, record.registered_ms) == ("Accepted", None, NOON_MS)
+    await storage.follow_ups.accepted_implicitly("CP1", NOON_MS + 1)
+    assert (await storage.read_chargers(["CP1"]))["CP1"].registered_ms == NOON_MS
+
+
+@ensure
+async def test_two_nodes(pytestconfig: pytest.Config) -> None:
+    """What one node's call expects another node's message decides; of two that look at the same moment one tells of each."""
+    server = postgresql.server(pytestconfig)
+    database = server.create()
+    nodes = [SqlStorage(server.url(database), reactor, postgresql.SECRET_KEY, node=name) for name in ("a#1", "b#1")]
+    try:
+        for node in nodes:
+            node.start()
+        for number in range(20):
+            await ended(nodes[0], f"r{number}", "Reset", {"type": "Soft"})
+        due_ms = NOON_MS + 1000 + BOOT_MS
+        counts = await gatherResults([node.follow_ups.settle(due_ms, "x") for node in nodes])
+        assert sum(counts) == 20
+        events = await nodes[1].list_events(EventFilter(kind=EventKind.FOLLOW_UP_MISSING), None, 50)
+        assert len({(event.members or {})["messageId"] for event in events}) == len(events) == 20
+        await ended(nodes[0], "last", "Reset", {"type": "Soft"})
+        await nodes[1].charger_booted(inbound("BootNotification", received_ms=due_ms + 1), boot())
+        assert await states(nodes[0], "last") == await states(nodes[0], "r0") == [(None, STATE.SEEN)]
+    finally:
+        for node in nodes:
+            await node.stop()
+        server.drop(database)
