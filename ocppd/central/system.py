@@ -15,6 +15,8 @@ from ocppd.bus.api import Bus
 from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.calls import Ended
 from ocppd.central.chargers import Chargers
+from ocppd.central.charging.following import ChargingFollower
+from ocppd.central.charging.sending import Sending
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
 from ocppd.central.connection import Connection, Exchange, Link, Wiring
@@ -70,7 +72,8 @@ class CentralSystem:
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
-        self._watchers = Watchers()
+        self.charging = Sending(storage, self.commands, clock)
+        self._watchers = Watchers((ChargingFollower(storage, self.charging, clock),))
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)
         recorder = Recorder(storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle)

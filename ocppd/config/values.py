@@ -70,6 +70,9 @@ class ChargerSettings:
     call_timeout_s: float = 30
     #: 0 sends no pings.
     ping_interval_s: float = 60
+    #: Between a phase and neutral, and the phases it is connected to: what A and W are converted by. None: nobody has said.
+    supply_voltage_v: int | None = None
+    supply_phases: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
+from ocppd.storage import charging_effects
 from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
@@ -23,11 +24,16 @@ ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = ()
 #: A transaction has begun, of that id; not told of a start that is repeated.
 ON_START: Final[tuple[Callable[[Unit, Inbound, Start, int], None], ...]] = ()
 #: A transaction has been stopped by its charger, or closed by an operator.
-ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None], ...]] = ()
+ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None], ...]] = (charging_effects.transaction_ended,)
+#: The transaction of a remote start has begun: the id of the call's message, and that of the transaction.
+ON_REMOTE_START: Final[tuple[Callable[[Unit, str, int], None], ...]] = (charging_effects.remote_start_bound,)
 #: A message that is journaled and has no other effect, by its action; with its sequence.
 ON_MESSAGE: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = {}
 #: A call of ours has come to a final state, by its action. A late answer is another end.
-ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {}
+ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {
+    "ClearChargingProfile": (charging_effects.clear_ended,),
+    "SetChargingProfile": (charging_effects.set_ended,),
+}
 
 _ENDED = Statement(
     select(
@@ -67,6 +73,12 @@ def transaction_ended(unit: Unit, transaction: TransactionRecord, at_ms: int) ->
     """A transaction has ended; the record may be that of a moment before."""
     for follow in ON_END_OF_TRANSACTION:
         follow(unit, transaction, at_ms)
+
+
+def remote_start_bound(unit: Unit, message_id: str, transaction_id: int) -> None:
+    """A transaction has begun that came of our RemoteStartTransaction of that message id."""
+    for follow in ON_REMOTE_START:
+        follow(unit, message_id, transaction_id)
 
 
 def message_received(unit: Unit, message: Inbound, sequence: int) -> None:

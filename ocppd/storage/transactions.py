@@ -206,6 +206,7 @@ def _insert(unit: Unit, message: Inbound, start: Start, standing: Standing, verd
     transaction_id, remote_start = row
     if remote_start is not None:
         remote_starts.bound(unit, remote_start, transaction_id)
+        consequences.remote_start_bound(unit, remote_start, transaction_id)
     consequences.transaction_started(unit, message, start, transaction_id)
     return int(transaction_id)
 

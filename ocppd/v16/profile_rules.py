@@ -1,4 +1,4 @@
-"""What a charging profile must be to make sense for its purpose, its kind and the message that carries it. REQUIREMENTS K-1 to K-3.
+"""What a charging profile must be to make sense for its purpose, its kind and its message. REQUIREMENTS K-1 to K-3.
 
 By the letter of sections 3.13, 5.16 and 7.8 to 7.14 and their errata. Looks at JSON values and takes nothing for granted: a
 value of the wrong type is somebody else's finding. What a charger can do is no concern of the vocabulary.
@@ -66,10 +66,10 @@ def _profile(profile: _Object, at: str) -> Iterator[Violation]:
     if kind in (ChargingProfileKindType.ABSOLUTE, ChargingProfileKindType.RECURRING) and "startSchedule" not in schedule:
         yield _missing(f"{at}/chargingSchedule/startSchedule", f"required with kind {kind}")
     yield from _schedule(schedule, f"{at}/chargingSchedule")
-    recurrence_s = RECURRENCE_S.get(str(profile.get("recurrencyKind")))
-    duration = _integer(schedule.get("duration"))
-    if kind == ChargingProfileKindType.RECURRING and duration is not None and recurrence_s is not None:
-        if duration > recurrence_s:
+    if kind == ChargingProfileKindType.RECURRING:
+        recurrence_s = RECURRENCE_S.get(str(profile.get("recurrencyKind")))
+        duration = _integer(schedule.get("duration"))
+        if recurrence_s is not None and duration is not None and duration > recurrence_s:
             yield _wrong(f"{at}/chargingSchedule/duration", f"longer than the {recurrence_s} s after which it recurs")
 
 

@@ -10,12 +10,14 @@ from twisted.internet.defer import Deferred
 
 from ocppd.central.authorization import Rules
 from ocppd.central.chargers import Chargers
+from ocppd.central.charging.sending import Sending
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
 from ocppd.central.feed import Feed
 from ocppd.central.queries import Queries
 from ocppd.clock import Clock
 from ocppd.net.rest.access import AccessRules
+from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.records import (
     Changed,
     Configured,
@@ -66,6 +68,10 @@ class IdTags(Protocol):
 class Lists(IdTags, Protocol):
     """The part of the records' seam that the HTTP API needs; see `ocppd.storage.api.Storage` for each."""
 
+    @property
+    def charging(self) -> ChargingRecords:
+        """Charging profiles."""
+
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""
 
@@ -98,6 +104,7 @@ class Api:
     queries: Queries
     feed: Feed
     rules: Rules
+    charging: Sending
     storage: Lists
     clock: Clock
     access: AccessRules

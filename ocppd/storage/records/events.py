@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     FIRMWARE_CHANGED = "firmwareChanged"
     STOP_MISSING = "stopMissing"
     TRANSACTION_CLOSED = "transactionClosed"
+    CHARGING_PROFILE_REFUSED = "chargingProfileRefused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from ocppd.storage.schema.base import SEQUENCE, metadata
+from ocppd.storage.schema.charging import (
+    IS_AT_START,
+    IS_DUE,
+    IS_OF_TRANSACTION,
+    STANDS_IN,
+    charging_profile_ids,
+    charging_profiles,
+    charging_templates,
+)
 from ocppd.storage.schema.journal import (
     IS_FROM_CHARGER,
     IS_OPEN,
@@ -26,7 +35,10 @@ from ocppd.storage.schema.journal import (
 )
 
 __all__ = [
+    "IS_AT_START",
+    "IS_DUE",
     "IS_FROM_CHARGER",
+    "IS_OF_TRANSACTION",
     "IS_OPEN",
     "IS_OUR_CALL",
     "IS_PENDING",
@@ -34,7 +46,11 @@ __all__ = [
     "IS_SENT",
     "IS_UNBOUND",
     "SEQUENCE",
+    "STANDS_IN",
     "chargers",
+    "charging_profile_ids",
+    "charging_profiles",
+    "charging_templates",
     "connectors",
     "events",
     "id_tags",
