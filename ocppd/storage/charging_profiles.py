@@ -141,6 +141,12 @@ def ordered(unit: Unit, order: Order, now_ms: int) -> Ordered:
     return _order(unit, order, free_id, now_ms)
 
 
+def fresh_id(unit: Unit, charger: str) -> int:
+    """See `ChargingRecords.fresh_profile_id`."""
+    free_id = unit.one(_NEXT_ID, {"charger": charger, "last_id": 1})[0]
+    return _free(free_id, {row.profile_id for row in installed(unit, charger)})
+
+
 def ordered_at_start(unit: Unit, orders: tuple[Order, ...], transaction_id: int, now_ms: int) -> tuple[Ordered, ...]:
     """See `ChargingRecords.order_at_start`. All orders are for one charger."""
     if not orders:
@@ -152,8 +158,7 @@ def ordered_at_start(unit: Unit, orders: tuple[Order, ...], transaction_id: int,
     levels = {row.stack_level for row in there}
     templates = {row.template_id for row in there}
     chosen = [order for order in orders if order.profile.stack_level not in levels and order.template_id not in templates]
-    made = [_order(unit, order, free_id + place, now_ms) for place, order in enumerate(chosen)]
-    return tuple(each for each in made if each.profile is not None)
+    return tuple(_order(unit, order, free_id + place, now_ms) for place, order in enumerate(chosen))
 
 
 def _order(unit: Unit, order: Order, free_id: int, now_ms: int) -> Ordered:

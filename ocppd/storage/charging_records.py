@@ -36,6 +36,9 @@ class SqlCharging:
     def order_profile(self, order: Order, now_ms: int) -> Deferred[Ordered]:
         return self._storage.write(charging_profiles.ordered, order, now_ms)
 
+    def fresh_profile_id(self, charger: str) -> Deferred[int]:
+        return self._storage.write(charging_profiles.fresh_id, charger)
+
     def order_at_start(self, orders: tuple[Order, ...], transaction_id: int, now_ms: int) -> Deferred[tuple[Ordered, ...]]:
         return self._storage.write(charging_profiles.ordered_at_start, orders, transaction_id, now_ms)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from decimal import Decimal
 from itertools import count
@@ -257,6 +258,8 @@ async def test_orders_at_a_start(storage: SqlStorage) -> None:
 
     await answered(storage, await set_(storage, 8, chargingProfilePurpose="TxProfile", transactionId=number, stackLevel=1))
     wishes = (wish(1, 0), wish(2, 1))
+    full = [dataclasses.replace(each, most=1) for each in wishes]
+    assert [each.profile for each in await storage.charging.order_at_start(tuple(full), number, NOON_MS)] == [None]
     made = await storage.charging.order_at_start(wishes, number, NOON_MS)
     assert [(each.connector_id, each.profile and each.profile.stack_level) for each in made] == [(1, 0)]
     assert await storage.charging.order_at_start(wishes, number, NOON_MS) == (), "a start that is repeated"

@@ -198,7 +198,7 @@ async def test_a_composite_schedule_of_the_charger(served: Served) -> None:
         "CP1", answering(lambda action, _: answers.pop(0) if action == "GetCompositeSchedule" else "Accepted")
     )
     await send(served, {"profile": profile(chargingSchedule=schedule(16)), "connectorId": 1})
-    path = "/api/v1/chargers/CP1/composite-schedule?connectorId=1&duration=300"
+    path = "/api/v1/chargers/CP1/composite-schedule?connectorId=1&duration=300&assumeTransaction=true"
     told = (await served.post(path)).json
     assert sent(link, "GetCompositeSchedule") == [{"connectorId": 1, "duration": 300}]
     assert (told["charger"]["status"], told["charger"]["scheduleStart"]) == ("Accepted", "2026-06-01T00:00:00.000Z")
@@ -605,15 +605,18 @@ def start_frame(connector_id: int) -> str:
 
 @ensure
 async def test_no_profile_beside_one_that_was_brought(served: Served) -> None:
-    """T-10: a transaction whose remote start brought a profile of that level is sent no template for it."""
+    """T-10: a transaction whose remote start brought a profile of that level is sent no template for it. It is given an id."""
+    served.system.charging.limits = lambda _: succeed(limits_of({"ChargeProfileMaxStackLevel": "1"}))
     link = await served.connect("CP1")
     await keep(served)
-    brought = profile("TxProfile", chargingProfileId=7)
-    body = {"charger": "CP1", "idTag": "Card", "connectorId": 1, "chargingProfile": brought}
-    await served.post("/api/v1/transactions?wait=10", body)
+    body = {"charger": "CP1", "idTag": "Card", "connectorId": 1}
+    high = await served.post("/api/v1/transactions?wait=10", {**body, "chargingProfile": profile("TxProfile", level=2)})
+    assert pointers(high) == ["/chargingProfile/stackLevel"]
+    await served.post("/api/v1/transactions?wait=10", {**body, "chargingProfile": profile("TxProfile")})
+    assert [payload["chargingProfile"]["chargingProfileId"] for payload in sent(link, "RemoteStartTransaction")] == [1]
     await start(link)
     await served.storage.check()
-    assert sent(link, "SetChargingProfile") == [] and await marks(served) == {7: "confirmed"}
+    assert sent(link, "SetChargingProfile") == [] and await marks(served) == {1: "confirmed"}
 
 
 # Previews

@@ -87,6 +87,9 @@ class ChargingFollower(Watcher):
             )
         made = await self._storage.charging.order_at_start(tuple(orders), transaction_id, now_ms(self._clock))
         for ordered in made:
+            if ordered.profile is None:
+                log.warn("{charger}: has no room for the profile of a template", charger=charger)
+                continue
             try:
                 await self._sending.submit(charger, ordered, offline=False)
             except CallFailed as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ocppd.central.charging.composite import Composite, Limits, Placed, Running
@@ -22,7 +22,8 @@ MOST_TRANSACTIONS: Final = 100
 class Question:
     """What composite schedule is asked for. `unit`: None for that of the profiles.
 
-    `assume`: a connector without a transaction is taken for one where a transaction begins at `start_s`.
+    `now`: it starts now, by whatever clock, so that what runs has begun. `assume`: a connector without a transaction is taken
+    for one where a transaction begins at `start_s`.
     """
 
     charger: str
@@ -31,6 +32,7 @@ class Question:
     duration_s: int
     unit: ChargingRateUnitType | None
     supply: Supply
+    now: bool
     assume: bool
 
 
@@ -87,7 +89,11 @@ def _running(transactions: Iterable[TransactionRecord]) -> dict[int, Running]:
 
 def preview(known: Situation, question: Question) -> Preview:
     """The composite schedule that is asked for. Raises Conflict where A and W cannot be compared."""
-    running = {connector: each for connector, each in known.running.items() if each.began_s <= question.start_s}
+    running = {
+        connector: replace(each, began_s=min(each.began_s, question.start_s))
+        for connector, each in known.running.items()
+        if question.now or each.began_s <= question.start_s
+    }
     if question.assume:
         assumed = known.connectors if question.connector_id == 0 else (question.connector_id,)
         running = {**{connector: Running(None, question.start_s) for connector in assumed}, **running}

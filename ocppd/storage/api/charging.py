@@ -32,8 +32,14 @@ class ChargingRecords(Protocol):
     def order_profile(self, order: Order, now_ms: int) -> Deferred[Ordered]:
         """Note a profile that is about to be sent, as `pending`; give it an id where it has none."""
 
+    def fresh_profile_id(self, charger: str) -> Deferred[int]:
+        """An id that no profile of the charger has, and that is given to nobody else."""
+
     def order_at_start(self, orders: tuple[Order, ...], transaction_id: int, now_ms: int) -> Deferred[tuple[Ordered, ...]]:
-        """Note those that this transaction, if it goes on, has not been sent nor has anything of their stack level."""
+        """Note those that this transaction, if it goes on, has not been sent nor has anything of their stack level.
+
+        Those that the charger has no room for are among them, without a profile.
+        """
 
     def withdraw_order(self, row_id: int) -> Deferred[None]:
         """It could not be sent after all."""

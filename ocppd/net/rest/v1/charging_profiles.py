@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 from klein import Response
 from twisted.internet.defer import Deferred, maybeDeferred
 
+from ocppd.central.charging.limits import beyond
 from ocppd.central.charging.sending import Wish
 from ocppd.errors import InvalidPayload, UnknownTransaction
 from ocppd.net.rest.answers import page_answer
@@ -17,8 +19,10 @@ from ocppd.net.rest.v1 import charging_shapes
 from ocppd.net.rest.v1.charging_bodies import APPLYING, Application, as_request, of_request, read_application, wrong
 from ocppd.net.rest.v1.commands import COMMAND_QUERY, answered
 from ocppd.storage.records.charging import Mark, Template
+from ocppd.v16.codec import build
+from ocppd.v16.core import RemoteStartTransactionRequest
 from ocppd.v16.smart_charging import ClearChargingProfileRequest, SetChargingProfileRequest
-from ocppd.v16.types import ChargingProfilePurposeType
+from ocppd.v16.types import ChargingProfile, ChargingProfilePurposeType
 
 #: The parameters that name profiles, and the members of ClearChargingProfile that they are.
 NAMING: Final = {
@@ -129,6 +133,27 @@ async def clear_profiles(api: Api, incoming: Incoming, name: str) -> Response:
     request = ClearChargingProfileRequest(**members)
     submitted = maybeDeferred(api.commands.submit, name, request, offline=options.get("offline"), ttl_s=options.get("ttl"))
     return await answered(api, submitted, options.get("wait", 0))
+
+
+async def remote_start_of(api: Api, name: str, value: dict[str, Any]) -> RemoteStartTransactionRequest:
+    """A remote start from an operator's JSON: its profile, if any, is one that the charger can take, and has an id.
+
+    Raises InvalidPayload.
+    """
+    profile = value.get("chargingProfile")
+    nameless = isinstance(profile, dict) and "chargingProfileId" not in profile
+    if nameless:
+        value = {**value, "chargingProfile": {**value["chargingProfile"], "chargingProfileId": 0}}
+    request = build(RemoteStartTransactionRequest, value)
+    brought = request.charging_profile
+    if not isinstance(brought, ChargingProfile):
+        return request
+    violations = tuple(beyond(brought, await api.charging.limits(name), "/chargingProfile"))
+    if violations:
+        raise InvalidPayload("RemoteStartTransaction", violations)
+    if nameless:
+        brought = msgspec.structs.replace(brought, charging_profile_id=await api.storage.charging.fresh_profile_id(name))
+    return msgspec.structs.replace(request, charging_profile=brought)
 
 
 ROUTES: Final = (

@@ -42,8 +42,8 @@ COMPARE_QUERY: Final = {
 PREVIEW_QUERY: Final = {**COMPARE_QUERY, "at": instant}
 
 
-def _question(api: Api, name: str, options: dict[str, Any]) -> Question:
-    """What is asked for. Raises UnknownCharger."""
+def _question(api: Api, name: str, options: dict[str, Any], *, assume: bool) -> Question:
+    """What is asked for; `assume` is what holds where nobody says. Raises UnknownCharger."""
     settings = api.chargers.settings(name)
     voltage = options.get("voltage", settings.supply_voltage_v)
     return Question(
@@ -53,13 +53,14 @@ def _question(api: Api, name: str, options: dict[str, Any]) -> Question:
         duration_s=options.get("duration", DEFAULT_DURATION_S),
         unit=options.get("unit"),
         supply=Supply(None if voltage is None else Decimal(voltage), options.get("phases", settings.supply_phases)),
-        assume=options.get("assumeTransaction", True),
+        now="at" not in options,
+        assume=options.get("assumeTransaction", assume),
     )
 
 
 async def get_schedule(api: Api, incoming: Incoming, name: str) -> Response:
     """`GET /chargers/{name}/composite-schedule`: what the profiles that are installed add up to. Nothing is sent."""
-    question = _question(api, name, incoming.query(PREVIEW_QUERY))
+    question = _question(api, name, incoming.query(PREVIEW_QUERY), assume=True)
     found = preview(await api.charging.situation(name), question)
     return json_answer(charging_shapes.preview(found, question.connector_id, question.supply))
 
@@ -69,7 +70,7 @@ async def compare_schedules(api: Api, incoming: Incoming, name: str) -> Response
 
     Where the charger gives no answer in time, or none that can be read, it is what a command would be.
     """
-    question = _question(api, name, incoming.query(COMPARE_QUERY))
+    question = _question(api, name, incoming.query(COMPARE_QUERY), assume=False)
     if incoming.json_object("GetCompositeSchedule"):
         raise BadRequest("this path takes no body")
     request = GetCompositeScheduleRequest(
