@@ -18,6 +18,8 @@ from ocppd.v16.types import ChargingRateUnitType, ChargingSchedule, GetComposite
 
 #: What rounding makes of a limit is no difference.
 TOLERANCE: Final = Decimal("0.1")
+#: Nor is what the rounding of instants to seconds makes of a change.
+TOLERANCE_S: Final = 2
 #: More are not told.
 MOST_DIFFERENCES: Final = 200
 
@@ -90,7 +92,7 @@ def differences(ours: Composite, theirs: ChargingSchedule) -> list[Difference]:
             found[-1] = Difference(last.start_s, end, one, two)
         else:
             found.append(Difference(begin, end, one, two))
-    return found[:MOST_DIFFERENCES]
+    return [each for each in found if each.end_s - each.start_s > TOLERANCE_S][:MOST_DIFFERENCES]
 
 
 def _at(periods: Sequence[tuple[int, Decimal | None]], instant: int) -> Decimal | None:

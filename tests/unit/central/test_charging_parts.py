@@ -125,6 +125,8 @@ class ComparingTests(SynchronousTestCase):
         """K-6: spans in which the limits differ, as few as possible; rounding is none, and neither is what nothing limits."""
         self.assertEqual(differences(ours((0, "16"), (50, "8")), theirs((0, 16.1), (50, 8))), [])
         self.assertEqual(differences(ours((0, None), (50, "8")), theirs((0, 32), (50, 8))), [])
+        self.assertEqual(differences(ours((0, "16"), (50, "8")), theirs((0, 16), (48, 8))), [], "instants are rounded, too")
+        self.assertEqual(len(differences(ours((0, "16"), (50, "8")), theirs((0, 16), (47, 8)))), 1)
         self.assertEqual(
             differences(ours((0, "16"), (50, "8")), theirs((0, 16), (20, 10), (30, 10), (60, 8))),
             [
