@@ -16,6 +16,8 @@ from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.boots import Boots
 from ocppd.central.calls import Ended
 from ocppd.central.chargers import Chargers
+from ocppd.central.charging.following import ChargingFollower
+from ocppd.central.charging.sending import Sending
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
 from ocppd.central.connection import Connection, Exchange, Link, Wiring
@@ -74,6 +76,7 @@ class CentralSystem:
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
+        self.charging = Sending(storage, self.commands, clock)
         self.unasked = Unasked(self.chargers, self.commands, clock)
         awaited = Awaited()
         watchers = (
@@ -81,6 +84,7 @@ class CentralSystem:
             Boots(self.chargers, storage, self.unasked, clock),
             FollowUps(self.chargers, storage.follow_ups, awaited, clock, bus.node),
             Registers(storage),
+            ChargingFollower(storage, self.charging, clock),
         )
         self._watchers = Watchers(watchers, self.unasked.allowed, awaited)
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")

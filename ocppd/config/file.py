@@ -45,6 +45,9 @@ MAX_QUEUE_SIZE_BOUNDS = (1, 100_000)
 #: REQUIREMENTS S-5: mobile links need up to 120 s; an hour is beyond any charger's patience.
 CALL_TIMEOUT_BOUNDS_S = (0.1, 3600)
 PING_INTERVAL_BOUNDS_S = (1, 86400)
+#: Between a phase and neutral, from what a bus or a boat has to what a fast charger has.
+SUPPLY_VOLTAGE_BOUNDS_V = (50, 1000)
+SUPPLY_PHASES_BOUNDS = (1, 3)
 #: AuthorizationStatus without ConcurrentTx, which is a verdict on a start and no property of a tag (REQUIREMENTS L-4).
 ID_TAG_STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
 MAX_ACTIVE_LIMIT = 1_000_000
@@ -59,6 +62,7 @@ FLAGS = {"Quiet": "quiet", "AcceptWithoutBoot": "accept_without_boot"}
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
     *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval", *FLAGS),
+    *("SupplyVoltage", "SupplyPhases"),
 )
 ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions", "GroupMaxActiveTransactions")
 EXAMPLE = '{"Chargers": [{"Name": "CP001"}]}'
@@ -242,6 +246,10 @@ def _charger(node: _Node, common: Mapping[str, bool]) -> ChargerSettings:
         given["call_timeout_s"] = found["CallTimeout"].seconds(*CALL_TIMEOUT_BOUNDS_S)
     if "PingInterval" in found:
         given["ping_interval_s"] = found["PingInterval"].seconds(*PING_INTERVAL_BOUNDS_S, zero=True)
+    if "SupplyVoltage" in found:
+        given["supply_voltage_v"] = found["SupplyVoltage"].integer(*SUPPLY_VOLTAGE_BOUNDS_V)
+    if "SupplyPhases" in found:
+        given["supply_phases"] = found["SupplyPhases"].integer(*SUPPLY_PHASES_BOUNDS)
     return ChargerSettings(name=_name(_required(node, found, "Name")), **given)
 
 

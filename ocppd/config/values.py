@@ -74,6 +74,9 @@ class ChargerSettings:
     quiet: bool = False
     #: Without a boot on record it is accepted by whatever it sends (REQUIREMENTS B-5).
     accept_without_boot: bool = False
+    #: Between a phase and neutral, and the phases it is connected to: what A and W are converted by. None: nobody has said.
+    supply_voltage_v: int | None = None
+    supply_phases: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         cluster=central.cluster,
         commands=central.commands,
         queries=central.queries,
+        charging=central.charging,
         feed=central.feed,
         rules=central.rules,
         storage=storage,

@@ -7,15 +7,27 @@ recorded whatever follows from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from sqlalchemy import bindparam, select
 
-from ocppd.storage import follow_ups, wishes
+from ocppd.storage import charging_effects, follow_ups, wishes
 from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, NewCall, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
+
+F = TypeVar("F")
+
+
+def joined(*tables: Mapping[str, Sequence[F]]) -> dict[str, tuple[F, ...]]:
+    """One table of several: who follows an action in any of them, in their order."""
+    whole: dict[str, tuple[F, ...]] = {}
+    for table in tables:
+        for action, functions in table.items():
+            whole[action] = whole.get(action, ()) + tuple(functions)
+    return whole
+
 
 #: A BootNotification was recorded.
 ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = (follow_ups.booted,)
@@ -24,16 +36,25 @@ ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = (follow_
 #: A transaction has begun, of that id; not told of a start that is repeated.
 ON_START: Final[tuple[Callable[[Unit, Inbound, Start, int], None], ...]] = ()
 #: A transaction has been stopped by its charger, or closed by an operator.
-ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None], ...]] = (follow_ups.transaction_ended,)
+ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None], ...]] = (
+    follow_ups.transaction_ended,
+    charging_effects.transaction_ended,
+)
+#: The transaction of a remote start has begun: the id of the call's message, and that of the transaction.
+ON_REMOTE_START: Final[tuple[Callable[[Unit, str, int], None], ...]] = (charging_effects.remote_start_bound,)
 #: A message that is journaled and has no other effect, by its action; with its sequence.
-ON_MESSAGE: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = {**follow_ups.AFTER_MESSAGES}
+ON_MESSAGE: Final = joined(follow_ups.AFTER_MESSAGES)
 #: A call of ours was journaled, by its action; with its sequence.
-ON_CALL: Final[Mapping[str, tuple[Callable[[Unit, NewCall, int], None], ...]]] = {"ChangeAvailability": (wishes.wished,)}
+ON_CALL: Final = joined({"ChangeAvailability": (wishes.wished,)})
 #: A call of ours has come to a final state, by its action. A late answer is another end.
-ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {
-    **follow_ups.AFTER_CALLS,
-    "ChangeAvailability": (wishes.answered,),
-}
+ON_END_OF_CALL: Final = joined(
+    follow_ups.AFTER_CALLS,
+    {
+        "ChangeAvailability": (wishes.answered,),
+        "ClearChargingProfile": (charging_effects.clear_ended,),
+        "SetChargingProfile": (charging_effects.set_ended,),
+    },
+)
 
 _ENDED = Statement(
     select(
@@ -73,6 +94,12 @@ def transaction_ended(unit: Unit, transaction: TransactionRecord, at_ms: int) ->
     """A transaction has ended; the record may be that of a moment before."""
     for follow in ON_END_OF_TRANSACTION:
         follow(unit, transaction, at_ms)
+
+
+def remote_start_bound(unit: Unit, message_id: str, transaction_id: int) -> None:
+    """A transaction has begun that came of our RemoteStartTransaction of that message id."""
+    for follow in ON_REMOTE_START:
+        follow(unit, message_id, transaction_id)
 
 
 def message_received(unit: Unit, message: Inbound, sequence: int) -> None:

@@ -26,6 +26,7 @@ from ocppd.storage import (
     transaction_lists,
     transactions,
 )
+from ocppd.storage.charging_records import SqlCharging
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
@@ -106,6 +107,7 @@ class SqlStorage:
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
         self.follow_ups = SqlFollowUps(self)
+        self.charging = SqlCharging(self)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -217,6 +217,7 @@ def _insert(unit: Unit, message: Inbound, start: Start, standing: Standing, verd
     if remote_start is not None:
         remote_starts.bound(unit, remote_start, transaction_id)
         follow_ups.begun(unit, remote_start, transaction_id, message.received_ms)
+        consequences.remote_start_bound(unit, remote_start, transaction_id)
     consequences.transaction_started(unit, message, start, transaction_id)
     return int(transaction_id)
 

@@ -1,8 +1,7 @@
 """What members of one message owe to each other, where the definition of messages itself says so. Knows no shapes.
 
 Each rule looks at the JSON value of one kind of struct and takes nothing for granted: the value may be broken otherwise.
-What a charging profile must be to make sense for its purpose and kind beyond this (REQUIREMENTS K-1 to K-3) is no concern of the
-vocabulary.
+What a charging profile must be in the messages that install one is in `profile_rules`.
 """
 
 from __future__ import annotations
@@ -11,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ocppd.errors import ErrorCode, Violation
+from ocppd.v16 import profile_rules
 from ocppd.v16.core import RemoteStartTransactionRequest
 from ocppd.v16.local_auth_list import SendLocalListRequest
 from ocppd.v16.remote_trigger import TriggerMessageRequest
 from ocppd.v16.security import SignedFirmwareStatusNotificationRequest
+from ocppd.v16.smart_charging import SetChargingProfileRequest
 from ocppd.v16.types import (
     ChargingProfile,
     ChargingProfileKindType,
@@ -107,7 +108,8 @@ _RULES: dict[type, tuple[_Rule, ...]] = {
     SendLocalListRequest: (_list_version, _full_list),
     ChargingSchedule: (_first_period,),
     ChargingProfile: (_profile_members,),
-    RemoteStartTransactionRequest: (_remote_start_profile,),
+    RemoteStartTransactionRequest: (_remote_start_profile, profile_rules.remote_start),
+    SetChargingProfileRequest: (profile_rules.set_charging_profile,),
     TriggerMessageRequest: (_trigger_connector,),
     SignedFirmwareStatusNotificationRequest: (_firmware_request_id,),
 }

@@ -59,6 +59,13 @@ class Fact:
         return Fact(self.owner, self.name, True, self.type.partition("]")[2])
 
 
+#: The same in a value with the required members alone, which other members are not there for.
+_SPARSE: dict[tuple[str, str], Any] = {
+    ("ChargingProfile", "chargingProfilePurpose"): "TxDefaultProfile",
+    ("ChargingProfile", "chargingProfileKind"): "Relative",
+}
+
+
 def members(name: str) -> list[Fact]:
     """The members of a message or an object."""
     text = facts.MESSAGES[name] if name in facts.MESSAGES else facts.OBJECTS[name]
@@ -81,7 +88,8 @@ def example(name: str, full: bool = True) -> dict[str, Any]:
 
 
 def _value(fact: Fact, full: bool) -> Any:
-    special = _SPECIAL.get((fact.owner, fact.name))
+    owned = (fact.owner, fact.name)
+    special = _SPECIAL.get(owned) if full else _SPARSE.get(owned, _SPECIAL.get(owned))
     if special is not None:
         return special
     match fact.kind:

@@ -155,6 +155,7 @@ class Served:
             queries=self.system.queries,
             feed=self.system.feed,
             rules=self.system.rules,
+            charging=self.system.charging,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

@@ -72,7 +72,8 @@ class AcceptedTests(ConfigurationCase):
 
     def test_optional_keys(self) -> None:
         """Each charger can have its own mode, subprotocol tolerance, call timeout and ping interval."""
-        charger = self.load_charger(Mode="strict", AssumeSubprotocol=True, CallTimeout=90.5, PingInterval=0)
+        charger = self.load_charger(Mode="strict", AssumeSubprotocol=True, CallTimeout=90.5, PingInterval=0, SupplyVoltage=230)
+        self.assertEqual((charger.supply_voltage_v, charger.supply_phases), (230, 3))
         self.assertIs(charger.mode, Mode.STRICT)
         self.assertTrue(charger.assume_subprotocol)
         self.assertEqual((charger.call_timeout_s, charger.ping_interval_s), (90.5, 0))
@@ -185,6 +186,8 @@ class RefusedTests(ConfigurationCase):
             ("HeartBeatInterval", 10.5, "expected an integer"),
             ("HeartBeatInterval", "10", "found text"),
             ("CallTimeout", 0, "from 0.1 to 3600"),
+            ("SupplyVoltage", 49, "from 50 to 1000"),
+            ("SupplyPhases", 4, "from 1 to 3"),
             ("CallTimeout", False, "found false"),
             ("PingInterval", -1, "or 0 for off"),
             ("PingInterval", 1e400, "is not JSON"),

@@ -10,12 +10,14 @@ from twisted.internet.defer import Deferred
 
 from ocppd.central.authorization import Rules
 from ocppd.central.chargers import Chargers
+from ocppd.central.charging.sending import Sending
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
 from ocppd.central.feed import Feed
 from ocppd.central.queries import Queries
 from ocppd.clock import Clock
 from ocppd.net.rest.access import AccessRules
+from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.records import (
     Changed,
@@ -71,6 +73,10 @@ class Lists(IdTags, Protocol):
     def follow_ups(self) -> FollowUpRecords:
         """What follows calls of ours."""
 
+    @property
+    def charging(self) -> ChargingRecords:
+        """Charging profiles."""
+
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""
 
@@ -103,6 +109,7 @@ class Api:
     queries: Queries
     feed: Feed
     rules: Rules
+    charging: Sending
     storage: Lists
     clock: Clock
     access: AccessRules

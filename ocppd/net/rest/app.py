@@ -26,7 +26,10 @@ from ocppd.net.rest.routing import READING, Incoming, Route
 from ocppd.net.rest.v1 import (
     availability,
     chargers,
+    charging_profiles,
+    charging_templates,
     commands,
+    composite_schedules,
     events,
     id_tag_import,
     id_tags,
@@ -50,6 +53,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     *id_tags.ROUTES,
     *id_tag_import.ROUTES,
     *availability.ROUTES,
+    *charging_templates.ROUTES,
+    *charging_profiles.ROUTES,
+    *composite_schedules.ROUTES,
 )
 
 

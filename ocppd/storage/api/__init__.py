@@ -12,6 +12,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.records import (
     Acceptance,
@@ -261,6 +262,10 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def shared(self) -> bool:
         """Whether other nodes may use these records, too."""
+
+    @property
+    def charging(self) -> ChargingRecords:
+        """Charging profiles."""
 
     def start(self) -> None:
         """Open and migrate, blocking, before the reactor runs. Raises StartFailed with one line."""

@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     FOLLOW_UP_MISSING = "followUpMissing"
     FOLLOW_UP_FAILED = "followUpFailed"
     FOLLOW_UP_SEEN = "followUpSeen"
+    CHARGING_PROFILE_REFUSED = "chargingProfileRefused"
 
 
 @dataclass(frozen=True, slots=True)

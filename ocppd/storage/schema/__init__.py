@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from ocppd.storage.schema.base import SEQUENCE, metadata
+from ocppd.storage.schema.charging import (
+    IS_AT_START,
+    IS_DUE,
+    IS_OF_TRANSACTION,
+    STANDS_IN,
+    charging_profile_ids,
+    charging_profiles,
+    charging_templates,
+)
 from ocppd.storage.schema.follow_ups import IS_UNDECIDED, IS_UNTOLD, IS_WISH, follow_ups
 from ocppd.storage.schema.journal import (
     IS_FROM_CHARGER,
@@ -27,7 +36,10 @@ from ocppd.storage.schema.journal import (
 )
 
 __all__ = [
+    "IS_AT_START",
+    "IS_DUE",
     "IS_FROM_CHARGER",
+    "IS_OF_TRANSACTION",
     "IS_OPEN",
     "IS_OUR_CALL",
     "IS_PENDING",
@@ -38,7 +50,11 @@ __all__ = [
     "IS_UNTOLD",
     "IS_WISH",
     "SEQUENCE",
+    "STANDS_IN",
     "chargers",
+    "charging_profile_ids",
+    "charging_profiles",
+    "charging_templates",
     "connectors",
     "events",
     "follow_ups",

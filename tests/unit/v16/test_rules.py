@@ -84,6 +84,69 @@ class RuleTests(SynchronousTestCase):
         named = with_(example(name), ("chargingProfile", "transactionId"), 7)
         self.assert_broken(name, named, OCCURENCE, "/chargingProfile/transactionId")
 
+    def test_purposes(self) -> None:
+        """K-1: a profile goes with its connector; a TxProfile names its transaction, and is the only one in a remote start."""
+        name = "SetChargingProfileRequest"
+        self.assert_broken(
+            name, without(example(name), (*PROFILE, "transactionId")), OCCURENCE, "/csChargingProfiles/transactionId"
+        )
+        self.assert_broken(name, with_(example(name), ("connectorId",), 0), PROPERTY, "/connectorId")
+        default = without(
+            with_(example(name), (*PROFILE, "chargingProfilePurpose"), "TxDefaultProfile"), (*PROFILE, "transactionId")
+        )
+        for connector in (0, 2):
+            self.assert_kept(name, with_(default, ("connectorId",), connector))
+        most = with_(default, (*PROFILE, "chargingProfilePurpose"), "ChargePointMaxProfile")
+        self.assert_broken(name, most, PROPERTY, "/connectorId")
+        self.assert_kept(name, with_(most, ("connectorId",), 0))
+        name = "RemoteStartTransactionRequest"
+        for purpose in ("TxDefaultProfile", "ChargePointMaxProfile"):
+            other = with_(example(name), ("chargingProfile", "chargingProfilePurpose"), purpose)
+            self.assert_broken(name, other, PROPERTY, "/chargingProfile/chargingProfilePurpose")
+
+    def test_kinds(self) -> None:
+        """K-2: a recurring profile has its recurrence and begins again before it is over; any but a relative one has a start."""
+        name = "SetChargingProfileRequest"
+        pointer = "/csChargingProfiles/recurrencyKind"
+        self.assert_broken(name, without(example(name), (*PROFILE, "recurrencyKind")), OCCURENCE, pointer)
+        start = "/csChargingProfiles/chargingSchedule/startSchedule"
+        bare = without(example(name), (*SCHEDULE, "startSchedule"))
+        self.assert_broken(name, bare, OCCURENCE, start)
+        absolute = without(with_(bare, (*PROFILE, "chargingProfileKind"), "Absolute"), (*PROFILE, "recurrencyKind"))
+        self.assert_broken(name, absolute, OCCURENCE, start)
+        duration = (*SCHEDULE, "duration")
+        for kind, recurrence_s in (("Daily", 86_400), ("Weekly", 604_800)):
+            recurring = with_(example(name), (*PROFILE, "recurrencyKind"), kind)
+            self.assert_kept(name, with_(recurring, duration, recurrence_s))
+            long = with_(recurring, duration, recurrence_s + 1)
+            self.assert_broken(name, long, PROPERTY, "/csChargingProfiles/chargingSchedule/duration")
+
+    def test_schedules(self) -> None:
+        """K-3: periods rise within the duration, limits are not negative, a car has up to three phases."""
+        name = "SetChargingProfileRequest"
+        periods = (*SCHEDULE, "chargingSchedulePeriod")
+        pointer = "/csChargingProfiles/chargingSchedule/chargingSchedulePeriod"
+        endless = without(example(name), (*SCHEDULE, "duration"))
+        first = {"startPeriod": 0, "limit": 0}
+        self.assert_kept(name, with_(endless, periods, [first, {"startPeriod": 9, "limit": 6}]))
+        self.assert_broken(name, with_(endless, periods, [first, first]), PROPERTY, f"{pointer}/1/startPeriod")
+        late = with_(example(name), periods, [first, {"startPeriod": 1, "limit": 6}])
+        self.assert_broken(name, late, PROPERTY, f"{pointer}/1/startPeriod")
+        self.assert_broken(name, with_(endless, (*periods, 0, "limit"), -1), PROPERTY, f"{pointer}/0/limit")
+        for phases in (0, 4):
+            self.assert_broken(name, with_(endless, (*periods, 0, "numberPhases"), phases), PROPERTY, f"{pointer}/0/numberPhases")
+        rate = with_(endless, (*SCHEDULE, "minChargingRate"), -1)
+        self.assert_broken(name, rate, PROPERTY, "/csChargingProfiles/chargingSchedule/minChargingRate")
+        for duration in (0, -5):
+            none = with_(example(name), (*SCHEDULE, "duration"), duration)
+            self.assert_broken(name, none, PROPERTY, "/csChargingProfiles/chargingSchedule/duration")
+
+    def test_validity(self) -> None:
+        """K-5: what ends before it begins is never valid."""
+        name = "SetChargingProfileRequest"
+        never = with_(example(name), (*PROFILE, "validTo"), "2001-01-01T00:00:00Z")
+        self.assert_broken(name, never, PROPERTY, "/csChargingProfiles/validTo")
+
     def test_trigger_connector(self) -> None:
         """Connector 0 may be triggered for StatusNotification and MeterValues, for nothing else."""
         name = "TriggerMessageRequest"

@@ -28,11 +28,11 @@ from ocppd.net.rest.parameters import (
 )
 from ocppd.net.rest.problems import BadRequest
 from ocppd.net.rest.routing import Incoming, Route
+from ocppd.net.rest.v1.charging_profiles import remote_start_of
 from ocppd.net.rest.v1.commands import MAX_WAIT_S, answered
 from ocppd.net.rest.waiting import shielded
 from ocppd.storage.records import TransactionFilter, TransactionRecord, TransactionState
-from ocppd.v16.codec import build
-from ocppd.v16.core import RemoteStartTransactionRequest, RemoteStopTransactionRequest
+from ocppd.v16.core import RemoteStopTransactionRequest
 from ocppd.v16.validation import escaped
 
 START: Final = "RemoteStartTransaction"
@@ -121,7 +121,7 @@ async def start_transaction(api: Api, incoming: Incoming) -> Response:
         expected = Violation(ErrorCode.OCCURENCE_CONSTRAINT_VIOLATION, "/charger", "expected the name of a charger")
         raise InvalidPayload(START, (expected,))
     api.chargers.settings(charger)
-    request = build(RemoteStartTransactionRequest, body)
+    request = await remote_start_of(api, charger, body)
     return await answered(api, maybeDeferred(api.commands.submit, charger, request), options.get("wait", 0))
 
 

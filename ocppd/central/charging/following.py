@@ -1,0 +1,164 @@
+"""What is done about charging profiles without being asked: profiles for transactions that begin, and what follows a refusal.
+
+REQUIREMENTS T-10, K-7, 4.4. A charger that refuses a TxProfile is sent it as a TxDefaultProfile where its operator wants that;
+that one is cleared when the transaction has ended. The records say what is due, and who does it: each node looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ocppd.central.calls import Ended
+from ocppd.central.charging.limits import beyond
+from ocppd.central.charging.sending import GOES_ON, PROFILE, Sending, Wish, as_default
+from ocppd.central.handlers import Charger
+from ocppd.central.watching import Watcher
+from ocppd.clock import Clock, now_ms
+from ocppd.errors import CallFailed, OcppdError, StorageUnavailable
+from ocppd.storage.api import Storage
+from ocppd.storage.records.charging import InstalledProfile, Order, Template
+from ocppd.v16.codec import decode
+from ocppd.v16.core import StartTransactionConfirmation, StartTransactionRequest
+from ocppd.v16.smart_charging import ClearChargingProfileRequest, SetChargingProfileConfirmation, SetChargingProfileRequest
+from ocppd.v16.timestamps import parse_timestamp
+from ocppd.v16.types import AuthorizationStatus, ChargingProfile, ChargingProfileStatus, Message
+
+log = Logger()
+
+#: A start that is older was kept while the charger was offline: its transaction may be over (section 5.16.1).
+RECENT_MS: Final = 5 * 60 * 1000
+
+
+class ChargingFollower(Watcher):
+    """Sends what is due."""
+
+    messages = frozenset({"StartTransaction"})
+    calls = frozenset({"SetChargingProfile"})
+
+    def __init__(self, storage: Storage, sending: Sending, clock: Clock) -> None:
+        self._storage = storage
+        self._sending = sending
+        self._clock = clock
+
+    # Transactions that begin
+
+    def received(self, charger: Charger, request: Message, answer: Message) -> None:
+        """A transaction has begun: what is kept for it is sent after the answer, where it is accepted and recent (T-10)."""
+        assert isinstance(request, StartTransactionRequest) and isinstance(answer, StartTransactionConfirmation)
+        if self._sending.at_start == () or answer.id_tag_info.status is not AuthorizationStatus.ACCEPTED:
+            return
+        if self._is_recent(request.timestamp):
+            began = self._began(charger.name, request.connector_id, answer.transaction_id)
+            Deferred.fromCoroutine(began).addErrback(_log_failure, charger.name)
+
+    def _is_recent(self, timestamp: str) -> bool:
+        try:
+            return abs(now_ms(self._clock) - parse_timestamp(timestamp)) <= RECENT_MS
+        except ValueError:
+            return False
+
+    async def _began(self, charger: str, connector_id: int, transaction_id: int) -> None:
+        templates = self._sending.at_start
+        if templates is None:
+            templates = self._sending.at_start = await self._storage.charging.templates_at_start()
+        limits = await self._sending.limits(charger)
+        orders = []
+        for template in chosen(templates, charger):
+            refused = [str(each) for each in beyond(template.profile, limits, PROFILE)]
+            if refused:
+                log.warn("{charger}: template {id} is not sent: {why}", charger=charger, id=template.template_id, why=refused)
+                continue
+            profile = msgspec.structs.replace(template.profile, transaction_id=transaction_id)
+            orders.append(
+                Order(
+                    charger=charger,
+                    connector_id=connector_id,
+                    profile=profile,
+                    template_id=template.template_id,
+                    fallback=template.fallback,
+                    most=limits.max_installed,
+                )
+            )
+        made = await self._storage.charging.order_at_start(tuple(orders), transaction_id, now_ms(self._clock))
+        for ordered in made:
+            if ordered.profile is None:
+                log.warn("{charger}: has no room for the profile of a template", charger=charger)
+                continue
+            try:
+                await self._sending.submit(charger, ordered, offline=False)
+            except CallFailed as error:
+                log.warn("{charger}: the profile of a template was not sent: {why}", charger=charger, why=str(error))
+
+    # What follows a refusal
+
+    def ended(self, charger: str, request: Message, ended: Ended) -> Deferred[Any] | None:
+        """A profile was not accepted: something else may be due."""
+        result = ended.result
+        if isinstance(result, SetChargingProfileConfirmation) and result.status is ChargingProfileStatus.ACCEPTED:
+            return None
+        return Deferred.fromCoroutine(self._look())
+
+    def sweep(self, now_ms: int) -> Deferred[Any] | None:
+        """See what is due, and which templates there are."""
+        return Deferred.fromCoroutine(self._look())
+
+    async def _look(self) -> None:
+        due = await self._storage.charging.due_profiles()
+        self._sending.at_start = due.at_start
+        for row in due.refused:
+            if await self._storage.charging.claim_fallback(row.row_id):
+                await self._fall_back(row)
+        for row in due.outlived:
+            if await self._storage.charging.claim_outlived(row.row_id):
+                await self._clear(row)
+
+    async def _fall_back(self, row: InstalledProfile) -> None:
+        """Send a refused TxProfile as a TxDefaultProfile, where its transaction goes on."""
+        assert row.transaction_id is not None
+        transaction = await self._storage.read_transaction(row.transaction_id)
+        if transaction is None or transaction.state not in GOES_ON:
+            return
+        profile, _ = decode(ChargingProfile, row.text.encode(), strict=False)
+        request = SetChargingProfileRequest(connector_id=row.connector_id, cs_charging_profiles=profile)
+        wish = as_default(Wish(charger=row.charger, request=request, template_id=row.template_id))
+        try:
+            await self._sending.send(wish)
+            log.info(
+                "{charger}: refused a TxProfile ({outcome}), and is sent a TxDefaultProfile",
+                charger=row.charger,
+                outcome=row.outcome,
+            )
+        except StorageUnavailable:
+            raise
+        except OcppdError as error:
+            log.warn("{charger}: no TxDefaultProfile was sent in its place: {why}", charger=row.charger, why=str(error))
+
+    async def _clear(self, row: InstalledProfile) -> None:
+        """The transaction that it stood in for has ended: others are not to be limited by it."""
+        try:
+            await self._sending.command(row.charger, ClearChargingProfileRequest(id=row.profile_id))
+        except CallFailed as error:
+            log.warn("{charger}: profile {id} is not cleared yet: {why}", charger=row.charger, id=row.profile_id, why=str(error))
+            await self._storage.charging.restore_outlived(row.row_id, row.standing_in or 0)
+
+
+def chosen(templates: Iterable[Template], charger: str) -> list[Template]:
+    """Those for a transaction at this charger: one per stack level, where one that names the charger comes first."""
+    here = [each for each in templates if each.chargers is None or charger in each.chargers]
+    levels: dict[int, Template] = {}
+    for each in sorted(here, key=lambda template: (template.chargers is None, template.template_id)):
+        levels.setdefault(each.profile.stack_level, each)
+    return [levels[level] for level in sorted(levels)]
+
+
+def _log_failure(failure: Failure, charger: str) -> None:
+    if failure.check(StorageUnavailable, OcppdError):
+        log.warn("{charger}: no profile was sent for a transaction: {why}", charger=charger, why=failure.getErrorMessage())
+    else:
+        log.failure("{charger}: sending profiles for a transaction failed", failure, charger=charger)

@@ -1,0 +1,267 @@
+"""The mirror of the charging profiles that are installed in chargers. Functions over a running transaction.
+
+REQUIREMENTS K-4, K-7, K-8, T-27; errata 3.25, 3.26, 3.37. What a profile takes the place of: one with its id, whatever that
+is, and one of the same purpose and stack level on the same connector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import BigInteger, Integer, Text, and_, bindparam, delete, insert, select, update
+
+from ocppd.storage import charging_templates, transaction_lists
+from ocppd.storage.records import TransactionState
+from ocppd.storage.records.charging import PRESENT, Due, InstalledProfile, Mark, Order, Ordered
+from ocppd.storage.schema import IS_DUE, STANDS_IN, charging_profile_ids, charging_profiles, transactions
+from ocppd.storage.unit import Parameters, Statement, Unit, values_of
+from ocppd.v16.codec import encode
+from ocppd.v16.types import INT32_MAX, ChargingProfilePurposeType
+
+#: What a transaction is while its profiles hold.
+GOES_ON: Final = (TransactionState.OPEN, TransactionState.STOP_MISSING)
+#: No call waits for longer; what is still pending then was lost with its node before it was sent.
+ORDERS_KEPT_MS: Final = 31 * 24 * 3600 * 1000
+WANTED, DUE = "wanted", "due"
+TX_PROFILE: Final = ChargingProfilePurposeType.TX_PROFILE
+
+_RECORD: Final = tuple(field.name for field in fields(InstalledProfile))
+#: The record calls the JSON what it is; the table, what it is of.
+_NAMES: Final = {"text": "profile"}
+_MEMBERS: Final = tuple(_NAMES.get(name, name) for name in _RECORD if name != "row_id")
+_COLUMNS: Final = tuple(charging_profiles.c[_NAMES.get(name, name)] for name in _RECORD)
+_THIS: Final = charging_profiles.c.row_id == bindparam("the_row", type_=BigInteger())
+_OF_CHARGER: Final = charging_profiles.c.charger == bindparam("the_charger", type_=Text())
+_STATE: Final = transactions.c.state
+_WITH_STATE: Final = charging_profiles.outerjoin(
+    transactions, transactions.c.transaction_id == charging_profiles.c.transaction_id
+)
+_LIST = Statement(select(*_COLUMNS, _STATE).select_from(_WITH_STATE).where(_OF_CHARGER).order_by(charging_profiles.c.row_id))
+_NEXT_ID = Statement.upsert(
+    charging_profile_ids,
+    lambda insert: (
+        values_of(insert, "charger", "last_id")
+        .on_conflict_do_update(
+            index_elements=[charging_profile_ids.c.charger],
+            set_={"last_id": charging_profile_ids.c.last_id + insert.excluded.last_id},
+        )
+        .returning(charging_profile_ids.c.last_id)
+    ),
+)
+_ADDED = Statement(values_of(insert(charging_profiles), *_MEMBERS).returning(charging_profiles.c.row_id))
+_CHANGED = Statement(
+    update(charging_profiles)
+    .where(_THIS)
+    .values(
+        mark=bindparam("new_mark", type_=Text()),
+        changed_ms=bindparam("new_changed_ms", type_=BigInteger()),
+        sequence=bindparam("new_sequence", type_=BigInteger()),
+        message_id=bindparam("new_message_id", type_=Text()),
+        action=bindparam("new_action", type_=Text()),
+        doubt=bindparam("new_doubt", type_=BigInteger()),
+        outcome=bindparam("new_outcome", type_=Text()),
+        fallback=bindparam("new_fallback", type_=Text()),
+    )
+)
+_CHANGING: Final = ("mark", "changed_ms", "sequence", "message_id", "action", "doubt", "outcome", "fallback")
+_GONE = Statement(delete(charging_profiles).where(_THIS))
+_WITHDRAWN = Statement(delete(charging_profiles).where(_THIS, charging_profiles.c.mark == bindparam("the_mark", type_=Text())))
+_ENDED = Statement(
+    delete(charging_profiles).where(charging_profiles.c.transaction_id == bindparam("the_transaction", type_=Integer()))
+)
+_REFUSED_ONES = Statement(select(*_COLUMNS).where(IS_DUE).order_by(charging_profiles.c.row_id))
+_OUTLIVED = Statement(
+    select(*_COLUMNS)
+    .select_from(charging_profiles.join(transactions, transactions.c.transaction_id == charging_profiles.c.standing_in))
+    .where(
+        STANDS_IN,
+        and_(
+            charging_profiles.c.mark.in_([bindparam(mark.name, type_=Text()) for mark in PRESENT]),
+            *(bindparam(state.name, type_=Text()) != _STATE for state in GOES_ON),
+        ),
+    )
+)
+_CLAIMED = Statement(update(charging_profiles).where(_THIS, IS_DUE).values(fallback=bindparam("nothing", type_=Text())))
+_LET_GO = Statement(update(charging_profiles).where(_THIS, STANDS_IN).values(standing_in=bindparam("nothing", type_=Integer())))
+
+_STANDS_AGAIN = Statement(
+    update(charging_profiles).where(_THIS).values(standing_in=bindparam("the_transaction", type_=Integer()))
+)
+
+
+# What there is
+
+
+def installed(unit: Unit, charger: str) -> tuple[InstalledProfile, ...]:
+    """See `ChargingRecords.installed_profiles`."""
+    rows = unit.all(_LIST, {"the_charger": charger})
+    return tuple(_installed(row[:-1]) for row in rows if row[-1] is None or TransactionState(row[-1]) in GOES_ON)
+
+
+def current(unit: Unit, charger: str, now_ms: int) -> tuple[InstalledProfile, ...]:
+    """The same for a use case that writes: what is left of superseded transactions, and of lost orders, is forgotten now."""
+    orders_since_ms = now_ms - ORDERS_KEPT_MS
+    found = tuple(row for row in installed(unit, charger) if row.mark is not Mark.PENDING or row.changed_ms >= orders_since_ms)
+    there = {row.row_id for row in found}
+    for row in unit.all(_LIST, {"the_charger": charger}):
+        if row[0] not in there:
+            unit.send(_GONE, {"the_row": row[0]})
+    return found
+
+
+def _installed(row: Any) -> InstalledProfile:
+    members = dict(zip(_RECORD, row, strict=True))
+    members["purpose"] = ChargingProfilePurposeType(members["purpose"])
+    members["mark"] = Mark(members["mark"])
+    return InstalledProfile(**members)
+
+
+def goes_on(unit: Unit, transaction_id: int) -> bool:
+    """Whether there is such a transaction, and it has not ended."""
+    found = transaction_lists.read(unit, transaction_id)
+    return found is not None and found.state in GOES_ON
+
+
+def is_replaced(old: InstalledProfile, new: InstalledProfile) -> bool:
+    """Whether `new` takes the place of `old` (K-4)."""
+    if old.profile_id == new.profile_id:
+        return True
+    return (old.connector_id, old.purpose, old.stack_level) == (new.connector_id, new.purpose, new.stack_level)
+
+
+# Orders
+
+
+def ordered(unit: Unit, order: Order, now_ms: int) -> Ordered:
+    """See `ChargingRecords.order_profile`."""
+    free_id = unit.one(_NEXT_ID, {"charger": order.charger, "last_id": 1})[0]  # others who order there wait
+    return _order(unit, order, free_id, now_ms)
+
+
+def fresh_id(unit: Unit, charger: str) -> int:
+    """See `ChargingRecords.fresh_profile_id`."""
+    free_id = unit.one(_NEXT_ID, {"charger": charger, "last_id": 1})[0]
+    return _free(free_id, {row.profile_id for row in installed(unit, charger)})
+
+
+def ordered_at_start(unit: Unit, orders: tuple[Order, ...], transaction_id: int, now_ms: int) -> tuple[Ordered, ...]:
+    """See `ChargingRecords.order_at_start`. All orders are for one charger."""
+    if not orders:
+        return ()
+    free_id = unit.one(_NEXT_ID, {"charger": orders[0].charger, "last_id": len(orders)})[0] - len(orders) + 1
+    if not goes_on(unit, transaction_id):
+        return ()
+    there = [row for row in current(unit, orders[0].charger, now_ms) if row.transaction_id == transaction_id]
+    levels = {row.stack_level for row in there}
+    templates = {row.template_id for row in there}
+    chosen = [order for order in orders if order.profile.stack_level not in levels and order.template_id not in templates]
+    return tuple(_order(unit, order, free_id + place, now_ms) for place, order in enumerate(chosen))
+
+
+def _order(unit: Unit, order: Order, free_id: int, now_ms: int) -> Ordered:
+    rows = current(unit, order.charger, now_ms)
+    profile = order.profile
+    if not profile.charging_profile_id:
+        profile = msgspec.structs.replace(profile, charging_profile_id=_free(free_id, {row.profile_id for row in rows}))
+    wanted = InstalledProfile(
+        row_id=0,
+        charger=order.charger,
+        connector_id=order.connector_id,
+        profile_id=profile.charging_profile_id,
+        purpose=profile.charging_profile_purpose,
+        stack_level=profile.stack_level,
+        transaction_id=profile.transaction_id if isinstance(profile.transaction_id, int) else None,
+        text=encode(profile).decode(),
+        mark=Mark.PENDING,
+        changed_ms=now_ms,
+        template_id=order.template_id,
+        fallback=WANTED if order.fallback else None,
+        standing_in=order.standing_in,
+    )
+    others = [row for row in rows if row.mark is not Mark.REFUSED and not is_replaced(row, wanted)]
+    if order.most is not None and len(others) >= order.most:
+        return Ordered(0, order.connector_id, None)
+    return Ordered(added(unit, wanted), order.connector_id, profile)
+
+
+def _free(first: int, taken: set[int]) -> int:
+    """The first id from `first` on that is not taken, round the end of what an id may be."""
+    number = (first - 1) % INT32_MAX + 1
+    while number in taken:
+        number = number % INT32_MAX + 1
+    return number
+
+
+def withdrawn(unit: Unit, row_id: int) -> None:
+    """See `ChargingRecords.withdraw_order`."""
+    unit.send(_WITHDRAWN, {"the_row": row_id, "the_mark": Mark.PENDING.value})
+
+
+# Changes
+
+
+def added(unit: Unit, row: InstalledProfile) -> int:
+    """A new row; its id."""
+    return int(unit.one(_ADDED, {_NAMES.get(name, name): getattr(row, name) for name in _RECORD if name != "row_id"})[0])
+
+
+def kept(unit: Unit, before: InstalledProfile | None, now: InstalledProfile) -> None:
+    """A row is as it is now, there before or not."""
+    if before is None:
+        added(unit, now)
+    else:
+        unit.send(_CHANGED, {"the_row": before.row_id, **{f"new_{name}": getattr(now, name) for name in _CHANGING}})
+
+
+def gone(unit: Unit, rows: Iterable[InstalledProfile]) -> None:
+    """These are no longer there."""
+    for row in rows:
+        unit.send(_GONE, {"the_row": row.row_id})
+
+
+def doubted(unit: Unit, rows: Iterable[InstalledProfile], sequence: int, now_ms: int) -> None:
+    """Of a call that would end these nobody knows the end."""
+    for row in rows:
+        if row.mark in PRESENT:
+            kept(unit, row, replace(row, mark=Mark.UNKNOWN, doubt=sequence, changed_ms=now_ms))
+
+
+def reassured(unit: Unit, rows: Iterable[InstalledProfile], sequence: int, now_ms: int) -> None:
+    """The call that would have ended these has not, after all."""
+    for row in rows:
+        if row.mark is Mark.UNKNOWN and row.doubt == sequence:
+            kept(unit, row, replace(row, mark=Mark.CONFIRMED, doubt=None, changed_ms=now_ms))
+
+
+def transaction_ended(unit: Unit, transaction_id: int) -> None:
+    """Its profiles vanish with it (T-27)."""
+    unit.send(_ENDED, {"the_transaction": transaction_id})
+
+
+# What is due
+
+
+def due(unit: Unit) -> Due:
+    """See `ChargingRecords.due_profiles`."""
+    names: Parameters = {each.name: each.value for each in (*PRESENT, *GOES_ON)}
+    refused = tuple(_installed(row) for row in unit.all(_REFUSED_ONES, {}))
+    outlived = tuple(_installed(row) for row in unit.all(_OUTLIVED, names))
+    return Due(refused, outlived, charging_templates.at_start(unit))
+
+
+def fallback_claimed(unit: Unit, row_id: int) -> bool:
+    """See `ChargingRecords.claim_fallback`."""
+    return unit.run(_CLAIMED, {"the_row": row_id, "nothing": None}) == 1
+
+
+def outlived_claimed(unit: Unit, row_id: int) -> bool:
+    """See `ChargingRecords.claim_outlived`."""
+    return unit.run(_LET_GO, {"the_row": row_id, "nothing": None}) == 1
+
+
+def outlived_restored(unit: Unit, row_id: int, transaction_id: int) -> None:
+    """See `ChargingRecords.restore_outlived`."""
+    unit.send(_STANDS_AGAIN, {"the_row": row_id, "the_transaction": transaction_id})
