@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from ocppd.bus.api import Bus
 from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.calls import Ended
+from ocppd.central.certificate_desk import CertificateDesk, Workshop
 from ocppd.central.chargers import Chargers
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
@@ -56,8 +57,9 @@ class CentralSystem:
         bus: Bus,
         unknown_id_tags: UnknownIdTags | None = None,
         external: External | None = None,
+        workshop: Workshop | None = None,
     ) -> None:
-        """`external` is asked about id tags that are not known here."""
+        """`external` is asked about id tags that are not known here; `workshop` is where certificates are signed."""
         self._storage = storage
         self._clock = clock
         self._handlers = handlers
@@ -70,10 +72,18 @@ class CentralSystem:
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
-        self._watchers = Watchers()
+        self.certificates = CertificateDesk(storage, self.chargers, clock, workshop or Workshop(), self._submit)
+        self._watchers = Watchers([self.certificates])
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)
-        recorder = Recorder(storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle)
+        recorder = Recorder(
+            storage,
+            self.rules,
+            self._foreign,
+            self.chargers.settings,
+            boots_settle=boots_settle,
+            judge_csr=self.certificates.judge,
+        )
         dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers)
         self._wiring = Wiring(
             clock=clock,

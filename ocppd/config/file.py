@@ -21,6 +21,8 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from ocppd.config.values import (
+    CertificateName,
+    CertificatePolicy,
     ChargerSettings,
     Configuration,
     IdTagSettings,
@@ -45,6 +47,10 @@ MAX_QUEUE_SIZE_BOUNDS = (1, 100_000)
 #: REQUIREMENTS S-5: mobile links need up to 120 s; an hour is beyond any charger's patience.
 CALL_TIMEOUT_BOUNDS_S = (0.1, 3600)
 PING_INTERVAL_BOUNDS_S = (1, 86400)
+#: A certificate that is renewed every day is trouble every day; ten years are beyond any charger's key.
+CERTIFICATE_DAYS_BOUNDS = (1, 3650)
+#: RFC 5280, appendix A: an organization name.
+MAX_CPO_NAME_LENGTH = 64
 #: AuthorizationStatus without ConcurrentTx, which is a verdict on a start and no property of a tag (REQUIREMENTS L-4).
 ID_TAG_STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
 MAX_ACTIVE_LIMIT = 1_000_000
@@ -53,10 +59,13 @@ HEX_PREFIX = "hex:"
 #: A key from the file is shown up to here in an error.
 MAX_SHOWN_KEY = 40
 
-CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags")
+#: Of every charger that does not have them itself.
+COMMON_KEYS = ("CertificatePolicy", "CertificateName")
+CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags", "CpoName", "CertificateDays", *COMMON_KEYS)
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
     *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval"),
+    *COMMON_KEYS,
 )
 ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions", "GroupMaxActiveTransactions")
 EXAMPLE = '{"Chargers": [{"Name": "CP001"}]}'
@@ -153,10 +162,12 @@ def load_configuration(path: Path) -> Configuration:
     found = root.members(CONFIGURATION_KEYS)
     if "Chargers" not in found:
         root.member("Chargers").fail(f"this key is missing; a small example of the whole file is {EXAMPLE}")
-    queue = found.get("MaxQueueSize")
+    queue, days = found.get("MaxQueueSize"), found.get("CertificateDays")
     return Configuration(
         max_queue_size=queue.integer(*MAX_QUEUE_SIZE_BOUNDS) if queue else Configuration().max_queue_size,
-        chargers=_chargers(found["Chargers"]),
+        cpo_name=found["CpoName"].short_text(MAX_CPO_NAME_LENGTH).strip() or None if "CpoName" in found else None,
+        certificate_days=days.integer(*CERTIFICATE_DAYS_BOUNDS) if days else Configuration().certificate_days,
+        chargers=_chargers(found["Chargers"], {key: found[key] for key in COMMON_KEYS if key in found}),
         id_tags=_id_tags(found["IdTags"]) if "IdTags" in found else MappingProxyType({}),
     )
 
@@ -204,18 +215,18 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _chargers(node: _Node) -> Mapping[str, ChargerSettings]:
+def _chargers(node: _Node, common: Mapping[str, _Node]) -> Mapping[str, ChargerSettings]:
     chargers: dict[str, ChargerSettings] = {}
     for item in node.items():
-        charger = _charger(item)
+        charger = _charger(item, common)
         if charger.name in chargers:
             item.member("Name").fail("another charger has this name already")
         chargers[charger.name] = charger
     return MappingProxyType(chargers)
 
 
-def _charger(node: _Node) -> ChargerSettings:
-    found = node.members(CHARGER_KEYS)
+def _charger(node: _Node, common: Mapping[str, _Node]) -> ChargerSettings:
+    found = {**common, **node.members(CHARGER_KEYS)}
     given: dict[str, Any] = {}
     if "Authorization" in found:
         given["authorization"] = _password(found["Authorization"])
@@ -235,6 +246,10 @@ def _charger(node: _Node) -> ChargerSettings:
         given["call_timeout_s"] = found["CallTimeout"].seconds(*CALL_TIMEOUT_BOUNDS_S)
     if "PingInterval" in found:
         given["ping_interval_s"] = found["PingInterval"].seconds(*PING_INTERVAL_BOUNDS_S, zero=True)
+    if "CertificatePolicy" in found:
+        given["certificate_policy"] = CertificatePolicy(found["CertificatePolicy"].choice(tuple(CertificatePolicy)))
+    if "CertificateName" in found:
+        given["certificate_name"] = CertificateName(found["CertificateName"].choice(tuple(CertificateName)))
     return ChargerSettings(name=_name(_required(node, found, "Name")), **given)
 
 

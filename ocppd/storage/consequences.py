@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
+from ocppd.storage import charger_certificates, installed_certificates, security_events
 from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
@@ -25,9 +26,16 @@ ON_START: Final[tuple[Callable[[Unit, Inbound, Start, int], None], ...]] = ()
 #: A transaction has been stopped by its charger, or closed by an operator.
 ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None], ...]] = ()
 #: A message that is journaled and has no other effect, by its action; with its sequence.
-ON_MESSAGE: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = {}
+ON_MESSAGE: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = {
+    "SecurityEventNotification": (security_events.received,),
+}
 #: A call of ours has come to a final state, by its action. A late answer is another end.
-ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {}
+ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {
+    "CertificateSigned": (charger_certificates.signed_ended,),
+    "DeleteCertificate": (installed_certificates.deleted,),
+    "GetInstalledCertificateIds": (installed_certificates.listed,),
+    "InstallCertificate": (installed_certificates.installed,),
+}
 
 _ENDED = Statement(
     select(

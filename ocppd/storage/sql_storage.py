@@ -26,6 +26,7 @@ from ocppd.storage import (
     transaction_lists,
     transactions,
 )
+from ocppd.storage.certificate_records import SqlCertificates, SqlSecurityEvents
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
@@ -104,6 +105,8 @@ class SqlStorage:
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
+        self.certificates = SqlCertificates(self)
+        self.security_events = SqlSecurityEvents(self)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.server import Site
 
 from ocppd.bus.local import LocalBus
+from ocppd.central.certificate_desk import Workshop
 from ocppd.central.connection import Connection
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.system import CentralSystem
@@ -135,16 +136,18 @@ class Served:
         clock: Any = reactor,
         id_tags: Sequence[IdTagSettings] = (),
         unknown_id_tags: UnknownIdTags | None = None,
+        workshop: Workshop | None = None,
+        cpo_name: str | None = None,
         **charger: Any,
     ) -> None:
         settings = {name: ChargerSettings(name=name, **{"heartbeat_interval_s": 10, **charger}) for name in names}
         self.storage = storage or SqlStorage("sqlite://", reactor)
         self.storage.start()
         tags = {tag.id_tag.lower(): tag for tag in id_tags}
-        configuration = Configuration(max_queue_size=queue, chargers=settings, id_tags=tags)
+        configuration = Configuration(max_queue_size=queue, chargers=settings, id_tags=tags, cpo_name=cpo_name)
         self.bus = bus or LocalBus("here#1", reactor)
         handlers = CentralSystemHandlers()
-        self.system = CentralSystem(configuration, self.storage, reactor, handlers, self.bus, unknown_id_tags)
+        self.system = CentralSystem(configuration, self.storage, reactor, handlers, self.bus, unknown_id_tags, workshop=workshop)
         self.bus.start(self.system.cluster)
         self.is_ready = True
         self.api = Api(
@@ -154,6 +157,7 @@ class Served:
             queries=self.system.queries,
             feed=self.system.feed,
             rules=self.system.rules,
+            certificates=self.system.certificates,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

@@ -9,6 +9,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from ocppd.central.authorization import Rules
+from ocppd.central.certificate_desk import CertificateDesk
 from ocppd.central.chargers import Chargers
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
@@ -16,6 +17,7 @@ from ocppd.central.feed import Feed
 from ocppd.central.queries import Queries
 from ocppd.clock import Clock
 from ocppd.net.rest.access import AccessRules
+from ocppd.storage.api.certificates import CertificateRecords, SecurityEventRecords
 from ocppd.storage.records import (
     Changed,
     Configured,
@@ -66,6 +68,14 @@ class IdTags(Protocol):
 class Lists(IdTags, Protocol):
     """The part of the records' seam that the HTTP API needs; see `ocppd.storage.api.Storage` for each."""
 
+    @property
+    def certificates(self) -> CertificateRecords:
+        """Requests for certificates, certificates of chargers, and the roots in them."""
+
+    @property
+    def security_events(self) -> SecurityEventRecords:
+        """What chargers tell of their security."""
+
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""
 
@@ -98,6 +108,7 @@ class Api:
     queries: Queries
     feed: Feed
     rules: Rules
+    certificates: CertificateDesk
     storage: Lists
     clock: Clock
     access: AccessRules

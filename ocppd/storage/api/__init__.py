@@ -12,6 +12,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ocppd.storage.api.certificates import CertificateRecords, SecurityEventRecords
 from ocppd.storage.records import (
     Acceptance,
     Boot,
@@ -252,6 +253,14 @@ class NodeRecords(Protocol):
 
 class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, EventRecords, NodeRecords, Protocol):
     """All records of an installation."""
+
+    @property
+    def certificates(self) -> CertificateRecords:
+        """Requests for certificates, certificates of chargers, and the roots in them."""
+
+    @property
+    def security_events(self) -> SecurityEventRecords:
+        """What chargers tell of their security."""
 
     @property
     def shared(self) -> bool:

@@ -28,6 +28,9 @@ class EventKind(StrEnum):
     FIRMWARE_CHANGED = "firmwareChanged"
     STOP_MISSING = "stopMissing"
     TRANSACTION_CLOSED = "transactionClosed"
+    CERTIFICATE_REQUEST_PENDING = "certificateRequestPending"
+    CERTIFICATE_REQUEST_ENDED = "certificateRequestEnded"
+    CRITICAL_SECURITY_EVENT = "criticalSecurityEvent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from ocppd.storage.schema.base import SEQUENCE, metadata
+from ocppd.storage.schema.certificates import (
+    certificate_installs,
+    certificate_lists,
+    certificate_requests,
+    charger_certificates,
+    installed_certificates,
+    security_events,
+)
 from ocppd.storage.schema.journal import (
     IS_FROM_CHARGER,
     IS_OPEN,
@@ -34,16 +42,22 @@ __all__ = [
     "IS_SENT",
     "IS_UNBOUND",
     "SEQUENCE",
+    "certificate_installs",
+    "certificate_lists",
+    "certificate_requests",
+    "charger_certificates",
     "chargers",
     "connectors",
     "events",
     "id_tags",
+    "installed_certificates",
     "messages",
     "metadata",
     "meter_values",
     "nodes",
     "probe",
     "remote_starts",
+    "security_events",
     "statuses",
     "transactions",
     "unknown_id_tags",
