@@ -98,6 +98,7 @@ def decided(
     found, was = certificate_requests.decided(unit, request_id, state, reason, now_ms)
     if was and certificate is not None:
         issued(unit, certificate)
+        found = certificate_requests.read(unit, request_id)
     return found, was
 
 

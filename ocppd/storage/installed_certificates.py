@@ -6,11 +6,11 @@ charger writes them, because it wants them back so. Functions over a running tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec import UnsetType
 from sqlalchemy import bindparam, delete, insert, select
 
 from ocppd.pki.reading import Unreadable, describe, hash_data, read_certificates, same_hash_data
@@ -22,11 +22,18 @@ from ocppd.storage.schema import certificate_installs, certificate_lists
 from ocppd.storage.schema import installed_certificates as table
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 from ocppd.v16.codec import decode, read_json
-from ocppd.v16.security import DeleteCertificateRequest, GetInstalledCertificateIdsRequest, InstallCertificateRequest
+from ocppd.v16.security import (
+    DeleteCertificateRequest,
+    GetInstalledCertificateIdsConfirmation,
+    GetInstalledCertificateIdsRequest,
+    InstallCertificateRequest,
+)
 from ocppd.v16.types import CertificateHashDataType, CertificateUseEnumType, HashAlgorithmEnumType
 
 #: More roots than any charger has; what lies beyond in its list is left out.
 MOST_ROOTS: Final = 200
+#: By the definition of CertificateHashDataType.
+SERIAL_NUMBER_LENGTH: Final = 40
 #: Of the installations that are shown.
 NEWEST_INSTALLS: Final = 50
 
@@ -69,15 +76,13 @@ _INSTALLED = Statement.upsert(
 
 def listed(unit: Unit, call: EndedCall) -> None:
     """GetInstalledCertificateIds has ended: an answer says which roots of that type there are, and that there are no others."""
-    answer = _answer(call)
-    if answer is None or call.outcome not in ("Accepted", "NotFound"):
+    if call.response is None or call.outcome not in ("Accepted", "NotFound"):
         return
     asked, _ = decode(GetInstalledCertificateIdsRequest, call.request, strict=False)
     kind = asked.certificate_type
     unit.send(_CLEARED, {"the_charger": call.charger, "the_type": kind.value})
-    told = answer.get("certificateHashData") if call.outcome == "Accepted" else None
     known: list[CertificateHashDataType] = []
-    for data in _readable(told):
+    for data in _told(call.response) if call.outcome == "Accepted" else ():
         if len(known) < MOST_ROOTS and not any(same_hash_data(data, each) for each in known):
             _add(unit, call.charger, kind, len(known), data, True, call.ended_ms)
             known.append(data)
@@ -85,19 +90,18 @@ def listed(unit: Unit, call: EndedCall) -> None:
     unit.send(_LISTED, row)
 
 
-def _answer(call: EndedCall) -> dict[str, Any] | None:
-    text = call.response
-    answer = None if text is None else read_json(text)
-    return answer if isinstance(answer, dict) else None
-
-
-def _readable(told: Any) -> Iterator[CertificateHashDataType]:
-    """Those of a list that can be read, which may be absent or empty (REQUIREMENTS 4.3, 16)."""
-    for each in told if isinstance(told, list) else []:
-        try:
-            yield msgspec.convert(each, CertificateHashDataType)
-        except msgspec.ValidationError:
-            continue
+def _told(answer: bytes) -> tuple[CertificateHashDataType, ...]:
+    """The list in an answer, which may be absent or empty (REQUIREMENTS 4.3, 16), or name more than there can be."""
+    value = read_json(answer)
+    listed = value.get("certificateHashData") if isinstance(value, dict) else None
+    for each in listed if isinstance(listed, list) else ():
+        number = each.get("serialNumber") if isinstance(each, dict) else None
+        if isinstance(number, str) and len(number) > SERIAL_NUMBER_LENGTH:
+            # A number of 20 octets with the zero that DER puts before it: what is cut off must not be its end.
+            each["serialNumber"] = number.lstrip("0").zfill(SERIAL_NUMBER_LENGTH)
+    mended = msgspec.json.encode(value)
+    told = decode(GetInstalledCertificateIdsConfirmation, mended, strict=False)[0].certificate_hash_data
+    return () if isinstance(told, UnsetType) else told
 
 
 def _add(
