@@ -145,7 +145,8 @@ class CertificateDesk(Watcher):
     def received(self, charger: Charger, request: Message, answer: Message) -> None:
         """A request was answered: sign it, where that was decided already."""
         if isinstance(request, SignCertificateRequest) and getattr(answer, "status", None) is GenericStatusEnumType.ACCEPTED:
-            self.work()
+            answered = self._records.certificate_request_answered(charger.name)
+            answered.addCallback(lambda _: self.work()).addErrback(_log_failure)
 
     def sweep(self, now_ms: int) -> Deferred[Any] | None:
         """What another node has begun and not finished is due again."""

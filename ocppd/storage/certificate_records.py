@@ -31,6 +31,9 @@ class SqlCertificates:
     def certificate_answer_amended(self, requested: Requested, answer: str, accepted: bool, now_ms: int) -> Deferred[None]:
         return self._storage.write(certificate_requests.answer_amended, requested, answer, accepted, now_ms)
 
+    def certificate_request_answered(self, charger: str) -> Deferred[None]:
+        return self._storage.write(certificate_requests.answered, charger)
+
     def due_certificate_requests(self, now_ms: int) -> Deferred[list[int]]:
         return self._storage.read(certificate_requests.due, now_ms)
 

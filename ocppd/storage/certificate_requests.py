@@ -48,7 +48,7 @@ _INSERTED = Statement(
     values_of(
         insert(table),
         *("request_id", "charger", "state", "csr", "digest", "subject", "key", "policy", "reason"),
-        *("decided_by", "created_ms", "decided_ms", "ended_ms"),
+        *("decided_by", "created_ms", "decided_ms", "claimed_ms", "ended_ms"),
     )
 )
 _DECIDED = Statement(
@@ -69,6 +69,7 @@ _DUE = Statement(select(table.c.request_id).where(_IS_APPROVED, _DUE_SINCE))
 _CLAIMED = Statement(
     update(table).where(_THIS, _IS_APPROVED, _DUE_SINCE).values(claimed_ms=bindparam("the_instant")).returning(*_COLUMNS)
 )
+_ANSWERED = Statement(update(table).where(_OPEN, table.c.claimed_ms == table.c.created_ms).values({"claimed_ms": null()}))
 _ISSUED = Statement(update(table).where(_THIS).values(chain=bindparam("new_chain"), fingerprint=bindparam("new_fingerprint")))
 _SENT = Statement(
     update(table).where(_THIS, _IS_APPROVED).values(state=bindparam("new_state"), message_id=bindparam("new_message"))
@@ -123,6 +124,7 @@ def received(unit: Unit, message: Inbound, new: NewRequest) -> Requested:
             "created_ms": message.received_ms,
             "decided_by": POLICY if decided else None,
             "decided_ms": message.received_ms if decided else None,
+            "claimed_ms": message.received_ms,  # by whoever answers it: nothing is sent before that (S-3)
             "ended_ms": message.received_ms if new.state is RequestState.REFUSED else None,
         },
     )
@@ -179,6 +181,11 @@ def _told(unit: Unit, charger: str, request_id: int, state: RequestState, reason
     kind = EventKind.CERTIFICATE_REQUEST_PENDING if pending else EventKind.CERTIFICATE_REQUEST_ENDED
     members = {"reason": reason} if pending else {"state": state.value, "reason": reason}
     events.happened(unit, kind, charger, at_ms, requestId=str(request_id), **members)
+
+
+def answered(unit: Unit, charger: str) -> None:
+    """See `CertificateRecords.certificate_request_answered`."""
+    unit.send(_ANSWERED, {"the_charger": charger, **_OPEN_NAMES})
 
 
 def due(unit: Unit, now_ms: int) -> list[int]:

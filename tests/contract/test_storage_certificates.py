@@ -86,6 +86,9 @@ async def test_a_request_is_claimed_by_one_node(storage: SqlStorage) -> None:
     """S-3: what is approved is taken up once; by another node when nothing was heard of it for a minute; sent, by nobody."""
     records = storage.certificates
     request = await requested(storage, new())
+    assert await records.due_certificate_requests(NOON_MS) == [], "its charger has not heard the answer"
+    assert await records.due_certificate_requests(NOON_MS + CLAIM_MS) == [request]
+    await records.certificate_request_answered("CP1")
     assert await records.due_certificate_requests(NOON_MS) == [request]
     claimed = await records.claim_certificate_request(request, NOON_MS)
     assert claimed is not None and claimed.request_id == request

@@ -31,6 +31,9 @@ class CertificateRecords(Protocol):
     def certificate_answer_amended(self, requested: Requested, answer: str, accepted: bool, now_ms: int) -> Deferred[None]:
         """Record the answer of a user's handler over ours. What it accepts that we refused waits for an operator."""
 
+    def certificate_request_answered(self, charger: str) -> Deferred[None]:
+        """The charger hears now what was answered; until then, or for a minute, its request is not due (S-3)."""
+
     def due_certificate_requests(self, now_ms: int) -> Deferred[list[int]]:
         """The ids of the approved requests that no node works at."""
 
