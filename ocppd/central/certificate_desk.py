@@ -39,6 +39,11 @@ log = Logger()
 NAMELESS: Final = "ocppd"
 NO_AUTHORITY: Final = "there is no certificate authority here; --ca names the directory of one"
 
+#: A charger that wants more certificates without anybody's word is broken, or in wrong hands.
+CERTIFICATES_IN_AN_HOUR: Final = 10
+HOUR_MS: Final = 3600 * 1000
+TOO_MANY: Final = f"the charger was given {CERTIFICATES_IN_AN_HOUR} certificates within an hour already"
+
 #: Runs a function somewhere else, and gives what it returns.
 Run = Callable[..., Deferred[Any]]
 #: Sends a call to a charger; see `Commands.submit`.
@@ -125,6 +130,9 @@ class CertificateDesk(Watcher):
             return judged(RequestState.PENDING, f"an operator decides; {_compared(expected)}", facts)
         if not self.can_sign:
             return judged(RequestState.REFUSED, NO_AUTHORITY, facts)
+        since_ms = now_ms(self._clock) - HOUR_MS
+        if await self._records.certificates_issued_since(charger, since_ms) >= CERTIFICATES_IN_AN_HOUR:
+            return judged(RequestState.REFUSED, TOO_MANY, facts)
         return judged(RequestState.APPROVED, _compared(expected), facts)
 
     async def _expected(self, charger: str, name: CertificateName) -> Expected:

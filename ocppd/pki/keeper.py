@@ -61,7 +61,10 @@ class Keeper:
 
     def _load(self) -> Authority | None:
         if self._authority is None and self._directory is not None:
-            self._authority = _read(self._directory) or None
+            try:
+                self._authority = _read(self._directory) or None
+            except OSError as error:
+                raise CannotIssue(f"the authority in {self._directory} cannot be read: {error.strerror}") from None
         return self._authority
 
 

@@ -66,6 +66,9 @@ class SqlCertificates:
     def valid_certificates(self, charger: str, now_ms: int) -> Deferred[list[SignedCertificate]]:
         return self._storage.read(charger_certificates.valid, charger, now_ms)
 
+    def certificates_issued_since(self, charger: str, since_ms: int) -> Deferred[int]:
+        return self._storage.read(charger_certificates.issued_since, charger, since_ms)
+
     def revoke_certificate(
         self, charger: str, fingerprint: str, reason: str, now_ms: int
     ) -> Deferred[tuple[SignedCertificate | None, bool]]:

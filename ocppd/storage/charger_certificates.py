@@ -47,6 +47,11 @@ _VALID = Statement(
     )
     .order_by(table.c.issued_ms.desc(), table.c.fingerprint)
 )
+_SINCE = Statement(
+    select(func.count()).where(
+        table.c.charger == bindparam("the_charger"), table.c.issued_ms >= bindparam("since_ms", type_=BigInteger())
+    )
+)
 
 
 def signed(charger: str, chain: str, facts: CertificateFacts, request_id: int | None, now_ms: int) -> SignedCertificate:
@@ -118,6 +123,12 @@ def of_charger(unit: Unit, charger: str) -> list[SignedCertificate]:
 def valid(unit: Unit, charger: str, now_ms: int) -> list[SignedCertificate]:
     """See `CertificateRecords.valid_certificates`."""
     return [_record(row) for row in unit.all(_VALID, {"the_charger": charger, "the_instant": now_ms})]
+
+
+def issued_since(unit: Unit, charger: str, since_ms: int) -> int:
+    """See `CertificateRecords.certificates_issued_since`."""
+    count: int = unit.one(_SINCE, {"the_charger": charger, "since_ms": since_ms})[0]
+    return count
 
 
 def _record(row: Any) -> SignedCertificate:

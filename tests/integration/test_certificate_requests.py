@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 
+from ocppd.central import certificate_desk
 from ocppd.central.certificate_desk import Workshop
 from ocppd.config import CertificateName, CertificatePolicy
 from ocppd.pki.keeper import Keeper
@@ -374,6 +375,19 @@ async def test_an_offline_charger_gets_it_later(make: Make) -> None:
     link = await connected(served)
     await called(link, "CertificateSigned")
     await until(served, "accepted")
+
+
+@ensure
+async def test_a_charger_that_asks_and_asks(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """3.7: what is signed by policy has a limit for each charger; the others are not concerned."""
+    monkeypatch.setattr(certificate_desk, "CERTIFICATES_IN_AN_HOUR", 2)
+    served, link = await make()
+    for number in (1, 2):
+        assert await sign(link, csr(), f"sign{number}") == "Accepted"
+        await called(link, "CertificateSigned", number)
+        await until(served, "accepted", f"{REQUESTS}?limit=1")
+    assert await sign(link, csr()) == "Rejected"
+    assert await sign(await connected(served, charger="CP2"), csr()) == "Accepted"
 
 
 BAD = [

@@ -68,6 +68,9 @@ class CertificateRecords(Protocol):
     def valid_certificates(self, charger: str, now_ms: int) -> Deferred[list[SignedCertificate]]:
         """The certificates that a charger may show: neither revoked nor expired, newest first (Q-4)."""
 
+    def certificates_issued_since(self, charger: str, since_ms: int) -> Deferred[int]:
+        """How many certificates a charger was given since then."""
+
     def revoke_certificate(
         self, charger: str, fingerprint: str, reason: str, now_ms: int
     ) -> Deferred[tuple[SignedCertificate | None, bool]]:
