@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 
 from ocppd.bus.api import Bus
 from ocppd.bus.local import LocalBus
+from ocppd.central.certificate_desk import Workshop
 from ocppd.central.cluster import BEAT_S
 from ocppd.central.drain import Drain
 from ocppd.central.handlers import CentralSystemHandlers
@@ -127,7 +128,10 @@ class OcppdService(Service):
         self._storage = storage
         unknown_id_tags = self._settings.unknown_id_tags
         external = self._authorizer = self._make_authorizer()
-        self.central = CentralSystem(self._configuration, storage, self._reactor, handlers, bus, unknown_id_tags, external)
+        workshop = Workshop.open(self._settings.ca, self._reactor)
+        self.central = CentralSystem(
+            self._configuration, storage, self._reactor, handlers, bus, unknown_id_tags, external, workshop
+        )
         self.central.cluster.start().addErrback(_log_failure, "calls of the last run could not be settled")
         bus.start(self.central.cluster)
         self._tell_passwords(self._configuration)

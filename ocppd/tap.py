@@ -73,6 +73,8 @@ _REDIS = re.compile(r"(?:redis|rediss|rediss?\+sentinel)://.+", re.DOTALL)
 _NODE = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 _SQLITE_FILE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?:///)(?P<path>[^/:?][^?]*)(?P<query>\?.*)?", re.DOTALL)
 
+_SQLITE_ABSOLUTE = re.compile(r"sqlite(?:\+\w+)?:///(?P<path>/[^?]+)(?:\?.*)?", re.DOTALL)
+
 E = TypeVar("E", bound=StrEnum)
 
 
@@ -116,6 +118,7 @@ class Options(usage.Options):
         _option("authorizer", None, "none", "A URL that is asked, by POST, about id tags that nobody here knows."),
         _option("authorizer-timeout", None, "2", "Seconds to wait for its verdict, up to 3."),
         _option("authorizer-failure", None, "refuse", "accept or refuse those tags while it gives no verdict."),
+        _option("ca", None, "beside the SQLite database", "The directory of the authority that signs chargers' certificates."),
         _option("handshake", None, "refuse", "Without a common subprotocol: refuse (HTTP 400) or spec (open, then close)."),
         _option("log-format", None, "text", "text or json lines."),
         _option("log-level", None, "info", "debug, info, warn, error or critical."),
@@ -177,10 +180,12 @@ class Options(usage.Options):
             check_twistd(self.parent)
         directory = Path.cwd()
         self.given = self._given()
+        database = self._value("database", lambda url: _database(url, directory), f"sqlite:///{DEFAULT_DATABASE_FILE}")
         self.settings = Settings(
             port=self._value("port", _port, DEFAULT_PORT),
             config=directory / self._value("config", _file, DEFAULT_CONFIG),
-            database=self._value("database", lambda url: _database(url, directory), f"sqlite:///{DEFAULT_DATABASE_FILE}"),
+            database=database,
+            ca=self._value("ca", lambda text: directory / _file(text), None) or _beside(database),
             handlers=self._value("handlers", _handlers, None),
             charger_paths=self._paths(),
             unknown_id_tags=self._value("unknown-id-tags", _choice(UnknownIdTags), None),
@@ -305,6 +310,12 @@ def _database(text: str, directory: Path) -> str:
     if found is None or found["path"].startswith("file:"):
         return text
     return found["scheme"] + str(directory / found["path"]) + (found["query"] or "")
+
+
+def _beside(database: str) -> Path | None:
+    """Where the certificate authority is by default: beside the file of the records, None where they are elsewhere."""
+    found = _SQLITE_ABSOLUTE.fullmatch(database)
+    return None if found is None else Path(found["path"] + ".ca")
 
 
 def _redis(text: str) -> str:

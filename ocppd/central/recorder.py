@@ -23,6 +23,7 @@ from ocppd.errors import StorageUnavailable
 from ocppd.ocppj.frames import Call, call_result_frame
 from ocppd.storage.api import Storage
 from ocppd.storage.records import UNREADABLE_FLAG, UNREADABLE_MS, Boot, Inbound, Standing, Start, Started, Status, Stop, Stopped
+from ocppd.storage.records.certificates import NewRequest, Requested, RequestState
 from ocppd.v16 import core, firmware, security
 from ocppd.v16.codec import encode
 from ocppd.v16.timestamps import format_timestamp
@@ -69,8 +70,9 @@ class Recorder:
         settings_of: Callable[[str], ChargerSettings],
         *,
         boots_settle: bool = True,
+        judge_csr: Callable[[str, str], Deferred[NewRequest]],
     ) -> None:
-        """`settings_of` gives those of a charger as they are now.
+        """`settings_of` gives those of a charger as they are now; `judge_csr` says what becomes of a request for a certificate.
 
         `boots_settle`: our verdict on a boot holds at once. Where a user's handler has a say, only its verdict does.
         """
@@ -79,6 +81,7 @@ class Recorder:
         self._rules = rules
         self._foreign = foreign
         self._settings_of = settings_of
+        self._judge_csr = judge_csr
         #: The durable actions: transaction frames, boots, statuses, security frames (docs/http-api.md).
         self.methods: dict[str, Method] = {
             "BootNotification": self._boot,
@@ -86,13 +89,13 @@ class Recorder:
             "StartTransaction": self._start,
             "StopTransaction": self._stop,
             "MeterValues": self._meter_values,
+            "SignCertificate": self._sign,
         }
         plain: dict[str, Message] = {
             "DiagnosticsStatusNotification": firmware.DiagnosticsStatusNotificationConfirmation(),
             "FirmwareStatusNotification": firmware.FirmwareStatusNotificationConfirmation(),
             "LogStatusNotification": security.LogStatusNotificationConfirmation(),
             "SecurityEventNotification": security.SecurityEventNotificationConfirmation(),
-            "SignCertificate": security.SignCertificateConfirmation(status=GenericStatusEnumType.REJECTED),
             "SignedFirmwareStatusNotification": security.SignedFirmwareStatusNotificationConfirmation(),
         }
         for action, answer in plain.items():
@@ -242,6 +245,24 @@ class Recorder:
             _inbound(peer, call, _frame(call, answer), now_ms), request.connector_id, _optional(request.transaction_id), elements
         )
         return done.addCallback(self._plainly_recorded, answer)
+
+    def _sign(self, peer: Peer, call: Call, request: security.SignCertificateRequest, now_ms: int) -> Deferred[Recorded]:
+        accepted, refused = GenericStatusEnumType.ACCEPTED, GenericStatusEnumType.REJECTED
+        records = self._storage.certificates
+
+        def judged(new: NewRequest) -> Deferred[Recorded]:
+            answer = security.SignCertificateConfirmation(status=refused if new.state is RequestState.REFUSED else accepted)
+
+            def recorded(requested: Requested) -> Recorded:
+                def amend(other: security.SignCertificateConfirmation, frame: str) -> Deferred[None]:
+                    return records.certificate_answer_amended(requested, frame, other.status is accepted, now_ms)
+
+                return Recorded(answer, requested.sequence, amend)
+
+            done = records.certificate_requested(_inbound(peer, call, _frame(call, answer), now_ms), new)
+            return done.addCallback(recorded)
+
+        return self._judge_csr(peer.name, request.csr).addCallback(judged)
 
     def _journal(self, answer: Message) -> Method:
         def journal(peer: Peer, call: Call, request: Any, now_ms: int) -> Deferred[Recorded]:

@@ -15,6 +15,7 @@ from ocppd.bus.api import Bus
 from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.boots import Boots
 from ocppd.central.calls import Ended
+from ocppd.central.certificate_desk import CertificateDesk, Workshop
 from ocppd.central.chargers import Chargers
 from ocppd.central.charging.following import ChargingFollower
 from ocppd.central.charging.sending import Sending
@@ -62,8 +63,9 @@ class CentralSystem:
         bus: Bus,
         unknown_id_tags: UnknownIdTags | None = None,
         external: External | None = None,
+        workshop: Workshop | None = None,
     ) -> None:
-        """`external` is asked about id tags that are not known here."""
+        """`external` is asked about id tags that are not known here; `workshop` is where certificates are signed."""
         self._storage = storage
         self._clock = clock
         self._handlers = handlers
@@ -77,6 +79,7 @@ class CentralSystem:
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
         self.charging = Sending(storage, self.commands, clock)
+        self.certificates = CertificateDesk(storage, self.chargers, clock, workshop or Workshop(), self._submit)
         self.unasked = Unasked(self.chargers, self.commands, clock)
         awaited = Awaited()
         watchers = (
@@ -85,11 +88,19 @@ class CentralSystem:
             FollowUps(self.chargers, storage.follow_ups, awaited, clock, bus.node),
             Registers(storage),
             ChargingFollower(storage, self.charging, clock),
+            self.certificates,
         )
         self._watchers = Watchers(watchers, self.unasked.allowed, awaited)
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)
-        recorder = Recorder(storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle)
+        recorder = Recorder(
+            storage,
+            self.rules,
+            self._foreign,
+            self.chargers.settings,
+            boots_settle=boots_settle,
+            judge_csr=self.certificates.judge,
+        )
         dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers)
         self._wiring = Wiring(
             clock=clock,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ocppd.config.file import MAX_ACTIVE_LIMIT, MAX_ID_TAG_LENGTH, load_configuration
 from ocppd.config.values import (
+    CertificateName,
+    CertificatePolicy,
     ChargerSettings,
     Configuration,
     Handshake,
@@ -19,6 +21,8 @@ from ocppd.config.values import (
 __all__ = [
     "MAX_ACTIVE_LIMIT",
     "MAX_ID_TAG_LENGTH",
+    "CertificateName",
+    "CertificatePolicy",
     "ChargerSettings",
     "Configuration",
     "Handshake",

@@ -21,6 +21,8 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from ocppd.config.values import (
+    CertificateName,
+    CertificatePolicy,
     ChargerSettings,
     Configuration,
     IdTagSettings,
@@ -48,6 +50,10 @@ PING_INTERVAL_BOUNDS_S = (1, 86400)
 #: Between a phase and neutral, from what a bus or a boat has to what a fast charger has.
 SUPPLY_VOLTAGE_BOUNDS_V = (50, 1000)
 SUPPLY_PHASES_BOUNDS = (1, 3)
+#: A certificate that is renewed every day is trouble every day; ten years are beyond any charger's key.
+CERTIFICATE_DAYS_BOUNDS = (1, 3650)
+#: RFC 5280, appendix A: an organization name.
+MAX_CPO_NAME_LENGTH = 64
 #: AuthorizationStatus without ConcurrentTx, which is a verdict on a start and no property of a tag (REQUIREMENTS L-4).
 ID_TAG_STATUSES = ("Accepted", "Blocked", "Expired", "Invalid")
 MAX_ACTIVE_LIMIT = 1_000_000
@@ -56,13 +62,16 @@ HEX_PREFIX = "hex:"
 #: A key from the file is shown up to here in an error.
 MAX_SHOWN_KEY = 40
 
-CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags", "Quiet", "AcceptWithoutBoot")
-#: What holds for every charger that does not say otherwise: the key, and the setting.
-FLAGS = {"Quiet": "quiet", "AcceptWithoutBoot": "accept_without_boot"}
+#: Keys that are true or false, and their settings.
+FLAGS = {"AssumeSubprotocol": "assume_subprotocol", "Quiet": "quiet", "AcceptWithoutBoot": "accept_without_boot"}
+#: What holds for every charger that does not say otherwise.
+COMMON_KEYS = ("Quiet", "AcceptWithoutBoot", "CertificatePolicy", "CertificateName")
+CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags", "CpoName", "CertificateDays", *COMMON_KEYS)
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
-    *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval", *FLAGS),
+    *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval"),
     *("SupplyVoltage", "SupplyPhases"),
+    *COMMON_KEYS,
 )
 ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions", "GroupMaxActiveTransactions")
 EXAMPLE = '{"Chargers": [{"Name": "CP001"}]}'
@@ -159,10 +168,12 @@ def load_configuration(path: Path) -> Configuration:
     found = root.members(CONFIGURATION_KEYS)
     if "Chargers" not in found:
         root.member("Chargers").fail(f"this key is missing; a small example of the whole file is {EXAMPLE}")
-    queue = found.get("MaxQueueSize")
+    queue, days = found.get("MaxQueueSize"), found.get("CertificateDays")
     return Configuration(
         max_queue_size=queue.integer(*MAX_QUEUE_SIZE_BOUNDS) if queue else Configuration().max_queue_size,
-        chargers=_chargers(found["Chargers"], _flags(found)),
+        cpo_name=found["CpoName"].short_text(MAX_CPO_NAME_LENGTH).strip() or None if "CpoName" in found else None,
+        certificate_days=days.integer(*CERTIFICATE_DAYS_BOUNDS) if days else Configuration().certificate_days,
+        chargers=_chargers(found["Chargers"], {key: found[key] for key in COMMON_KEYS if key in found}),
         id_tags=_id_tags(found["IdTags"]) if "IdTags" in found else MappingProxyType({}),
     )
 
@@ -210,11 +221,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _flags(found: Mapping[str, _Node]) -> dict[str, bool]:
-    return {setting: found[key].flag() for key, setting in FLAGS.items() if key in found}
-
-
-def _chargers(node: _Node, common: Mapping[str, bool]) -> Mapping[str, ChargerSettings]:
+def _chargers(node: _Node, common: Mapping[str, _Node]) -> Mapping[str, ChargerSettings]:
     chargers: dict[str, ChargerSettings] = {}
     for item in node.items():
         charger = _charger(item, common)
@@ -224,10 +231,10 @@ def _chargers(node: _Node, common: Mapping[str, bool]) -> Mapping[str, ChargerSe
     return MappingProxyType(chargers)
 
 
-def _charger(node: _Node, common: Mapping[str, bool]) -> ChargerSettings:
+def _charger(node: _Node, common: Mapping[str, _Node]) -> ChargerSettings:
     """`common` is what holds where the charger does not say otherwise."""
-    found = node.members(CHARGER_KEYS)
-    given: dict[str, Any] = {**common, **_flags(found)}
+    found = {**common, **node.members(CHARGER_KEYS)}
+    given: dict[str, Any] = {setting: found[key].flag() for key, setting in FLAGS.items() if key in found}
     if "Authorization" in found:
         given["authorization"] = _password(found["Authorization"])
     if "HeartBeatInterval" in found:
@@ -240,8 +247,6 @@ def _charger(node: _Node, common: Mapping[str, bool]) -> ChargerSettings:
         given["retry_interval_s"] = found["RetryInterval"].integer(*RETRY_INTERVAL_BOUNDS_S)
     if "Mode" in found:
         given["mode"] = Mode(found["Mode"].choice(tuple(Mode)))
-    if "AssumeSubprotocol" in found:
-        given["assume_subprotocol"] = found["AssumeSubprotocol"].flag()
     if "CallTimeout" in found:
         given["call_timeout_s"] = found["CallTimeout"].seconds(*CALL_TIMEOUT_BOUNDS_S)
     if "PingInterval" in found:
@@ -250,6 +255,10 @@ def _charger(node: _Node, common: Mapping[str, bool]) -> ChargerSettings:
         given["supply_voltage_v"] = found["SupplyVoltage"].integer(*SUPPLY_VOLTAGE_BOUNDS_V)
     if "SupplyPhases" in found:
         given["supply_phases"] = found["SupplyPhases"].integer(*SUPPLY_PHASES_BOUNDS)
+    if "CertificatePolicy" in found:
+        given["certificate_policy"] = CertificatePolicy(found["CertificatePolicy"].choice(tuple(CertificatePolicy)))
+    if "CertificateName" in found:
+        given["certificate_name"] = CertificateName(found["CertificateName"].choice(tuple(CertificateName)))
     return ChargerSettings(name=_name(_required(node, found, "Name")), **given)
 
 

@@ -23,6 +23,20 @@ class Registration(StrEnum):
     REJECTED = "Rejected"
 
 
+class CertificatePolicy(StrEnum):
+    """Who decides about a charger's request for a certificate that passes the checks (REQUIREMENTS Q-1)."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
+class CertificateName(StrEnum):
+    """What the common name in a charger's request for a certificate must be (REQUIREMENTS Q-1, Y-6)."""
+
+    SERIAL_NUMBER = "serialNumber"
+    ANY = "any"
+
+
 class UnknownIdTags(StrEnum):
     """What becomes of an id tag that nobody configured."""
 
@@ -77,6 +91,8 @@ class ChargerSettings:
     #: Between a phase and neutral, and the phases it is connected to: what A and W are converted by. None: nobody has said.
     supply_voltage_v: int | None = None
     supply_phases: int = 3
+    certificate_policy: CertificatePolicy = CertificatePolicy.AUTOMATIC
+    certificate_name: CertificateName = CertificateName.SERIAL_NUMBER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +112,10 @@ class Configuration:
     """configs.json. `id_tags` has lower-case keys, because tags are compared ignoring case (REQUIREMENTS G-3)."""
 
     max_queue_size: int = 50
+    #: The organization in certificates of chargers (REQUIREMENTS Q-1); None is not compared.
+    cpo_name: str | None = None
+    #: How long certificates of chargers hold.
+    certificate_days: int = 365
     chargers: Mapping[str, ChargerSettings] = field(default_factory=dict)
     id_tags: Mapping[str, IdTagSettings] = field(default_factory=dict)
 
@@ -133,5 +153,7 @@ class Settings:
     node: str | None = None
     #: Start on a PostgreSQL server that may lose what it has committed.
     unsafe_database: bool = False
+    #: The directory of the certificate authority; None where there is none.
+    ca: Path | None = None
     #: Over how many seconds the chargers' connections are closed when the daemon stops; 0 closes them at once.
     drain_s: float = 0.0

@@ -31,6 +31,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         charging=central.charging,
         feed=central.feed,
         rules=central.rules,
+        certificates=central.certificates,
         storage=storage,
         clock=reactor,
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),

@@ -12,7 +12,14 @@ from typing import Final, TypeVar
 
 from sqlalchemy import bindparam, select
 
-from ocppd.storage import charging_effects, follow_ups, wishes
+from ocppd.storage import (
+    charger_certificates,
+    charging_effects,
+    follow_ups,
+    installed_certificates,
+    security_events,
+    wishes,
+)
 from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, NewCall, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
@@ -43,15 +50,22 @@ ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None
 #: The transaction of a remote start has begun: the id of the call's message, and that of the transaction.
 ON_REMOTE_START: Final[tuple[Callable[[Unit, str, int], None], ...]] = (charging_effects.remote_start_bound,)
 #: A message that is journaled and has no other effect, by its action; with its sequence.
-ON_MESSAGE: Final = joined(follow_ups.AFTER_MESSAGES)
+ON_MESSAGE: Final = joined(
+    follow_ups.AFTER_MESSAGES,
+    {"SecurityEventNotification": (security_events.received,)},
+)
 #: A call of ours was journaled, by its action; with its sequence.
 ON_CALL: Final = joined({"ChangeAvailability": (wishes.wished,)})
 #: A call of ours has come to a final state, by its action. A late answer is another end.
 ON_END_OF_CALL: Final = joined(
     follow_ups.AFTER_CALLS,
     {
+        "CertificateSigned": (charger_certificates.signed_ended,),
         "ChangeAvailability": (wishes.answered,),
         "ClearChargingProfile": (charging_effects.clear_ended,),
+        "DeleteCertificate": (installed_certificates.deleted,),
+        "GetInstalledCertificateIds": (installed_certificates.listed,),
+        "InstallCertificate": (installed_certificates.installed,),
         "SetChargingProfile": (charging_effects.set_ended,),
     },
 )

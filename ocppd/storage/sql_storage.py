@@ -26,6 +26,7 @@ from ocppd.storage import (
     transaction_lists,
     transactions,
 )
+from ocppd.storage.certificate_records import SqlCertificates, SqlSecurityEvents
 from ocppd.storage.charging_records import SqlCharging
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
@@ -108,6 +109,8 @@ class SqlStorage:
         self._secrets = Secrets.random()
         self.follow_ups = SqlFollowUps(self)
         self.charging = SqlCharging(self)
+        self.certificates = SqlCertificates(self)
+        self.security_events = SqlSecurityEvents(self)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

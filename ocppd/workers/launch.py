@@ -63,6 +63,8 @@ def launch(
         "--log-format": settings.log_format.value,
         "--log-level": settings.log_level.value,
     }
+    if settings.ca is not None:
+        options["--ca"] = str(settings.ca)
     if settings.handlers is not None:
         options["--handlers"] = settings.handlers
     if settings.unknown_id_tags is not None:

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.server import Site
 
 from ocppd.bus.local import LocalBus
+from ocppd.central.certificate_desk import Workshop
 from ocppd.central.connection import Connection
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.system import CentralSystem
@@ -136,16 +137,20 @@ class Served:
         central_clock: Any = reactor,
         id_tags: Sequence[IdTagSettings] = (),
         unknown_id_tags: UnknownIdTags | None = None,
+        workshop: Workshop | None = None,
+        cpo_name: str | None = None,
         **charger: Any,
     ) -> None:
         settings = {name: ChargerSettings(name=name, **{"heartbeat_interval_s": 10, **charger}) for name in names}
         self.storage = storage or SqlStorage("sqlite://", reactor)
         self.storage.start()
         tags = {tag.id_tag.lower(): tag for tag in id_tags}
-        configuration = Configuration(max_queue_size=queue, chargers=settings, id_tags=tags)
+        configuration = Configuration(max_queue_size=queue, chargers=settings, id_tags=tags, cpo_name=cpo_name)
         self.bus = bus or LocalBus("here#1", reactor)
         handlers = CentralSystemHandlers()
-        self.system = CentralSystem(configuration, self.storage, central_clock, handlers, self.bus, unknown_id_tags)
+        self.system = CentralSystem(
+            configuration, self.storage, central_clock, handlers, self.bus, unknown_id_tags, workshop=workshop
+        )
         self.bus.start(self.system.cluster)
         self.is_ready = True
         self.api = Api(
@@ -156,6 +161,7 @@ class Served:
             feed=self.system.feed,
             rules=self.system.rules,
             charging=self.system.charging,
+            certificates=self.system.certificates,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

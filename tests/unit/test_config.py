@@ -85,6 +85,21 @@ class AcceptedTests(ConfigurationCase):
         self.assertEqual([each.quiet for each in found.values()], [True, False, True])
         self.assertEqual([each.accept_without_boot for each in found.values()], [False, False, True])
 
+    def test_certificates(self) -> None:
+        """Q-1: policy and comparison hold for all chargers, and for each that has its own; CpoName and days for all."""
+        common = {"CertificatePolicy": "manual", "CertificateName": "any", "CpoName": " Acme ", "CertificateDays": 30}
+        found = self.load_value({"Chargers": [{"Name": "A"}, {"Name": "B", "CertificatePolicy": "automatic"}], **common})
+        self.assertEqual((found.cpo_name, found.certificate_days), ("Acme", 30))
+        self.assertEqual([each.certificate_policy for each in found.chargers.values()], ["manual", "automatic"])
+        self.assertEqual([each.certificate_name for each in found.chargers.values()], ["any", "any"])
+        plain = self.load_value({"Chargers": [{"Name": "A"}]})
+        self.assertEqual((plain.cpo_name, plain.certificate_days), (None, 365))
+        self.assertEqual(plain.chargers["A"].certificate_policy, "automatic")
+        self.assertRefused({"Chargers": [{"Name": "A", "CertificatePolicy": "x"}]}, "Chargers[0].CertificatePolicy", "automatic")
+        self.assertRefused({"Chargers": [{"Name": "A"}], "CertificateName": 1}, "CertificateName", "serialNumber")
+        self.assertRefused({"Chargers": [], "CertificateDays": 0}, "CertificateDays", "1")
+        self.assertRefused({"Chargers": [], "CpoName": "x" * 65}, "CpoName", "64")
+
     def test_no_chargers(self) -> None:
         """An empty list of chargers is a configuration."""
         self.assertEqual(dict(self.load_value({"Chargers": []}).chargers), {})
@@ -165,7 +180,7 @@ class RefusedTests(ConfigurationCase):
     def test_kinds(self) -> None:
         """A value of the wrong kind is named with the kind that was found."""
         for value, path, expected in (
-            ([], "", "expected an object with MaxQueueSize, Chargers, IdTags, Quiet, AcceptWithoutBoot, found a list"),
+            ([], "", "expected an object with MaxQueueSize, Chargers, IdTags, CpoName, "),
             ({"Chargers": {}}, "Chargers", "expected a list, found an object"),
             ({"Chargers": ["A"]}, "Chargers[0]", "found text"),
             ({"Chargers": [{"Name": 5}]}, "Chargers[0].Name", "expected text, found a number"),

@@ -25,20 +25,24 @@ ROOMS: dict[str, frozenset[str]] = {
     "startup": frozenset(),
     "ocppj": frozenset(),
     "v16": frozenset(),
-    "central": frozenset({"ocppj", "v16", "config", "storage.api", "storage.records", "bus.api"}),
-    "storage": frozenset({"v16"}),
+    "pki": frozenset({"v16"}),
+    "central": frozenset({"ocppj", "pki", "v16", "config", "storage.api", "storage.records", "bus.api"}),
+    "storage": frozenset({"pki", "v16"}),
     "bus": frozenset({"v16"}),
-    "net": frozenset({"central", "ocppj", "v16", "config", "storage.api", "storage.records"}),
+    "net": frozenset({"central", "ocppj", "pki", "v16", "config", "storage.api", "storage.records"}),
     "simulator": frozenset({"ocppj", "v16"}),
     "user_handlers": frozenset({"central", "v16"}),
     "workers": frozenset({"config", "observe", "net.listening"}),
-    "service": frozenset({"config", "observe", "ocppj", "v16", "central", "storage", "bus", "net", "user_handlers", "workers"}),
+    "service": frozenset(
+        {"config", "observe", "ocppj", "pki", "v16", "central", "storage", "bus", "net", "user_handlers", "workers"}
+    ),
     "tap": frozenset({"config", "observe", "startup", "service", "workers.given"}),
 }
 
 #: What a room may not import of other packages.
 FORBIDDEN: dict[str, frozenset[str]] = {
     "ocppj": frozenset({"twisted", "autobahn", "klein", "sqlalchemy", "txredisapi", "asyncio", "socket"}),
+    "pki": frozenset({"twisted", "autobahn", "klein", "sqlalchemy", "txredisapi", "asyncio", "socket"}),
     "v16": frozenset({"twisted", "autobahn", "klein", "sqlalchemy", "txredisapi", "asyncio", "socket"}),
     "central": frozenset({"autobahn", "klein", "sqlalchemy", "alembic", "sqlite3", "txredisapi", "asyncio", "twisted.web"}),
     "storage": frozenset({"autobahn", "klein", "txredisapi", "asyncio"}),

@@ -43,6 +43,7 @@ class DefaultTests(SynchronousTestCase):
                 port="9033",
                 config=here / "configs.json",
                 database=f"sqlite:///{here}/ocppd.sqlite",
+                ca=here / "ocppd.sqlite.ca",
                 handlers=None,
                 charger_paths=("/ocppj/1.6",),
                 unknown_id_tags=None,
@@ -70,6 +71,13 @@ class ValueTests(SynchronousTestCase):
         self.assertEqual(parse(env={variable: value}), by_option)
         self.assertEqual(parse(f"--{option}={value}", env={variable: "nonsense"}), by_option, "the option wins")
         return by_option
+
+    def test_ca(self) -> None:
+        """The authority is beside the SQLite file, nowhere without one, or where the option says."""
+        self.assertEqual(self.both("ca", "keys").ca, Path.cwd() / "keys")
+        self.assertEqual(parse("--database", "sqlite:////var/o.db?x=1").ca, Path("/var/o.db.ca"))
+        self.assertIsNone(parse("--database", "sqlite://").ca)
+        self.assertIsNone(parse("--database", "postgresql://host/db").ca)
 
     def test_port(self) -> None:
         """A number, or any Twisted endpoint."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from ocppd.central.authorization import Rules
+from ocppd.central.certificate_desk import CertificateDesk
 from ocppd.central.chargers import Chargers
 from ocppd.central.charging.sending import Sending
 from ocppd.central.cluster import Cluster
@@ -17,6 +18,7 @@ from ocppd.central.feed import Feed
 from ocppd.central.queries import Queries
 from ocppd.clock import Clock
 from ocppd.net.rest.access import AccessRules
+from ocppd.storage.api.certificates import CertificateRecords, SecurityEventRecords
 from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.records import (
@@ -77,6 +79,14 @@ class Lists(IdTags, Protocol):
     def charging(self) -> ChargingRecords:
         """Charging profiles."""
 
+    @property
+    def certificates(self) -> CertificateRecords:
+        """Requests for certificates, certificates of chargers, and the roots in them."""
+
+    @property
+    def security_events(self) -> SecurityEventRecords:
+        """What chargers tell of their security."""
+
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""
 
@@ -110,6 +120,7 @@ class Api:
     feed: Feed
     rules: Rules
     charging: Sending
+    certificates: CertificateDesk
     storage: Lists
     clock: Clock
     access: AccessRules

@@ -24,7 +24,10 @@ from ocppd.net.rest.health import Readiness
 from ocppd.net.rest.problems import InternalError, NoSuchMethod, NoSuchPath, is_known, problem_of
 from ocppd.net.rest.routing import READING, Incoming, Route
 from ocppd.net.rest.v1 import (
+    authority,
     availability,
+    certificate_requests,
+    certificates,
     chargers,
     charging_profiles,
     charging_templates,
@@ -35,6 +38,7 @@ from ocppd.net.rest.v1 import (
     id_tags,
     messages,
     meter_values,
+    security_events,
     transactions,
 )
 
@@ -56,6 +60,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     *charging_templates.ROUTES,
     *charging_profiles.ROUTES,
     *composite_schedules.ROUTES,
+    *certificate_requests.ROUTES,
+    *certificates.ROUTES,
+    *authority.ROUTES,
+    *security_events.ROUTES,
 )
 
 

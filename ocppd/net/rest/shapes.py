@@ -41,6 +41,8 @@ MEMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "transactionId": int,
     "connectorId": int,
     "chargingProfileId": int,
+    "requestId": int,
+    "securityEventId": int,
 }
 #: States in which the time to live of a call matters.
 UNSENT: Final = frozenset({MessageState.QUEUED, MessageState.EXPIRED})

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ocppd.storage.api.certificates import CertificateRecords, SecurityEventRecords
 from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.records import (
@@ -258,6 +259,14 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def follow_ups(self) -> FollowUpRecords:
         """What follows calls of ours."""
+
+    @property
+    def certificates(self) -> CertificateRecords:
+        """Requests for certificates, certificates of chargers, and the roots in them."""
+
+    @property
+    def security_events(self) -> SecurityEventRecords:
+        """What chargers tell of their security."""
 
     @property
     def shared(self) -> bool:

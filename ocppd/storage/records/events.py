@@ -32,6 +32,9 @@ class EventKind(StrEnum):
     FOLLOW_UP_FAILED = "followUpFailed"
     FOLLOW_UP_SEEN = "followUpSeen"
     CHARGING_PROFILE_REFUSED = "chargingProfileRefused"
+    CERTIFICATE_REQUEST_PENDING = "certificateRequestPending"
+    CERTIFICATE_REQUEST_ENDED = "certificateRequestEnded"
+    CRITICAL_SECURITY_EVENT = "criticalSecurityEvent"
 
 
 @dataclass(frozen=True, slots=True)

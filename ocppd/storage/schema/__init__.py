@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from ocppd.storage.schema.base import SEQUENCE, metadata
+from ocppd.storage.schema.certificates import (
+    certificate_installs,
+    certificate_lists,
+    certificate_requests,
+    charger_certificates,
+    installed_certificates,
+    security_events,
+)
 from ocppd.storage.schema.charging import (
     IS_AT_START,
     IS_DUE,
@@ -51,6 +59,10 @@ __all__ = [
     "IS_WISH",
     "SEQUENCE",
     "STANDS_IN",
+    "certificate_installs",
+    "certificate_lists",
+    "certificate_requests",
+    "charger_certificates",
     "chargers",
     "charging_profile_ids",
     "charging_profiles",
@@ -59,12 +71,14 @@ __all__ = [
     "events",
     "follow_ups",
     "id_tags",
+    "installed_certificates",
     "messages",
     "metadata",
     "meter_values",
     "nodes",
     "probe",
     "remote_starts",
+    "security_events",
     "statuses",
     "transactions",
     "unknown_id_tags",

@@ -1,0 +1,129 @@
+"""The certificates in a charger: its own, and the roots that it trusts. docs/http-api.md; REQUIREMENTS Q-4 to Q-7."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from klein import Response
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from ocppd.clock import now_ms
+from ocppd.errors import Conflict, InvalidPayload, NotFound
+from ocppd.net.rest.answers import json_answer
+from ocppd.net.rest.api import Api
+from ocppd.net.rest.parameters import one_of, text
+from ocppd.net.rest.routing import Incoming, Route
+from ocppd.net.rest.v1.certificate_bodies import (
+    InstallBody,
+    ReasonBody,
+    certificate_id,
+    certificates,
+    read_body,
+    signed,
+    wrong,
+)
+from ocppd.net.rest.v1.commands import answered
+from ocppd.net.rest.v1.transactions import WAIT_QUERY
+from ocppd.net.rest.waiting import shielded
+from ocppd.pki.authority import CannotIssue
+from ocppd.pki.reading import Unreadable, pem_of, read_root
+from ocppd.storage.records.certificates import InstalledCertificate
+from ocppd.v16.security import (
+    DeleteCertificateRequest,
+    GetInstalledCertificateIdsRequest,
+    InstallCertificateRequest,
+)
+from ocppd.v16.types import CertificateUseEnumType
+
+#: What `confirm` says of the last root of its type.
+LAST_ROOT: Final = "lastRoot"
+READ_QUERY: Final = {"refresh": one_of({"1": True, "true": True, "0": False, "false": False})}
+DELETE_QUERY: Final = {**WAIT_QUERY, "confirm": text}
+
+
+class NoCertificate(NotFound):
+    """Nothing is known of such a certificate in this charger."""
+
+    what = "certificate"
+
+
+async def get_certificates(api: Api, incoming: Incoming, name: str) -> Response:
+    """`GET /chargers/{name}/certificates`: as last told; with `refresh=1` the charger is asked first (Q-6)."""
+    options = incoming.query(READ_QUERY)
+    api.chargers.settings(name)
+    if options.get("refresh"):
+        await shielded(Deferred.fromCoroutine(_refresh(api, name)))
+    return json_answer(await _shown(api, name))
+
+
+async def _refresh(api: Api, name: str) -> None:
+    for kind in CertificateUseEnumType:
+        await api.commands.call(name, GetInstalledCertificateIdsRequest(certificate_type=kind))
+
+
+async def _shown(api: Api, name: str) -> Any:
+    known = await api.storage.certificates.read_certificates(name)
+    try:
+        authority = await api.certificates.authority()
+    except CannotIssue:  # the log has it; it is not what was asked for
+        authority = None
+    return await api.certificates.run(certificates, known, authority, name, now_ms(api.clock))
+
+
+async def install(api: Api, incoming: Incoming, name: str) -> Response:
+    """`POST /chargers/{name}/certificates`: InstallCertificate (Q-5). The answer is that of the command."""
+    options = incoming.query(WAIT_QUERY)
+    api.chargers.settings(name)
+    body = read_body(InstallBody, "InstallCertificate", incoming.json_object("InstallCertificate"))
+    try:
+        root = await api.certificates.run(read_root, body.certificate, now_ms(api.clock))
+    except Unreadable as error:
+        raise InvalidPayload("InstallCertificate", (wrong("/certificate", f"the certificate {error}"),)) from None
+    message = InstallCertificateRequest(certificate_type=body.certificate_type, certificate=pem_of([root]))
+    return await answered(api, maybeDeferred(api.commands.submit, name, message), options.get("wait", 0))
+
+
+async def delete(api: Api, incoming: Incoming, name: str, certificate: str) -> Response:
+    """`DELETE /chargers/{name}/certificates/{certificateId}`: DeleteCertificate with what the charger itself has told (Q-7)."""
+    options = incoming.query(DELETE_QUERY)
+    api.chargers.settings(name)
+    known = await api.storage.certificates.read_certificates(name)
+    found = next((each for each in known.installed if certificate_id(each) == certificate), None)
+    if found is None:
+        raise NoCertificate(certificate)
+    _check_deletable(found, known.installed, options.get("confirm"))
+    message = DeleteCertificateRequest(certificate_hash_data=found.hash_data)
+    return await answered(api, maybeDeferred(api.commands.submit, name, message), options.get("wait", 0))
+
+
+def _check_deletable(found: InstalledCertificate, installed: tuple[InstalledCertificate, ...], confirm: str | None) -> None:
+    if not found.reported:
+        raise Conflict("the charger has not listed this certificate yet, by whose words it is named; refresh=1 asks it")
+    same = [each for each in installed if each.certificate_type is found.certificate_type]
+    if len(same) == 1 and confirm != LAST_ROOT:
+        raise Conflict(
+            f"this is the last {found.certificate_type} of the charger, which would trust nobody without it; "
+            f"confirm={LAST_ROOT} deletes it"
+        )
+
+
+async def revoke(api: Api, incoming: Incoming, name: str, fingerprint: str) -> Response:
+    """`POST /chargers/{name}/certificates/{fingerprint}/revoke`: the charger's own certificate is no longer good."""
+    incoming.query()
+    api.chargers.settings(name)
+    body = read_body(ReasonBody, "Revoke", incoming.json_object("Revoke"))
+    revoking = api.storage.certificates.revoke_certificate(name, fingerprint.lower(), body.reason, now_ms(api.clock))
+    record, was = await shielded(revoking)
+    if record is None:
+        raise NoCertificate(fingerprint)
+    if not was:
+        raise Conflict("the certificate is revoked already")
+    return json_answer(signed(record, now_ms(api.clock)))
+
+
+ROUTES: Final = (
+    Route("GET", "/api/v1/chargers/<name>/certificates", get_certificates),
+    Route("POST", "/api/v1/chargers/<name>/certificates", install),
+    Route("DELETE", "/api/v1/chargers/<name>/certificates/<certificate>", delete),
+    Route("POST", "/api/v1/chargers/<name>/certificates/<fingerprint>/revoke", revoke),
+)
