@@ -12,12 +12,13 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
+from ocppd.storage import configuration, refused_actions
 from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
 
 #: A BootNotification was recorded.
-ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = ()
+ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = (configuration.booted,)
 #: A StatusNotification was recorded.
 ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = ()
 #: A transaction has begun, of that id; not told of a start that is repeated.
@@ -27,7 +28,12 @@ ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None
 #: A message that is journaled and has no other effect, by its action; with its sequence.
 ON_MESSAGE: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = {}
 #: A call of ours has come to a final state, by its action. A late answer is another end.
-ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {}
+ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {
+    "GetConfiguration": (configuration.call_ended,),
+    "ChangeConfiguration": (configuration.call_ended,),
+}
+#: The same, whatever its action.
+ON_END_OF_ANY_CALL: Final[tuple[Callable[[Unit, EndedCall], None], ...]] = (refused_actions.call_ended,)
 
 _ENDED = Statement(
     select(
@@ -77,13 +83,11 @@ def message_received(unit: Unit, message: Inbound, sequence: int) -> None:
 
 def call_ended(unit: Unit, message_id: str, at_ms: int | None) -> None:
     """A call of ours has ended; now, where the caller does not know when."""
-    if not ON_END_OF_CALL:
-        return
     row = unit.one(_ENDED, {"the_id": message_id})
-    if row is None or row[3] not in ON_END_OF_CALL:
+    if row is None:
         return
     sequence, _, charger, action, state, frame, answer, outcome, created_ms, sent_ms = row
     ended_ms = at_ms if at_ms is not None else sent_ms or created_ms
     ended = EndedCall(sequence, message_id, charger, action, MessageState(state), ended_ms, frame, answer, outcome)
-    for follow in ON_END_OF_CALL[action]:
+    for follow in (*ON_END_OF_CALL.get(action, ()), *ON_END_OF_ANY_CALL):
         follow(unit, ended)

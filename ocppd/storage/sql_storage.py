@@ -27,6 +27,7 @@ from ocppd.storage import (
     transactions,
 )
 from ocppd.storage.clean import cleaned
+from ocppd.storage.configuration_records import SqlConfiguration
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
 from ocppd.storage.readers import Readers, Runs
@@ -104,6 +105,7 @@ class SqlStorage:
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
+        self.configuration = SqlConfiguration(self, node)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ocppd.storage.schema.base import SEQUENCE, metadata
+from ocppd.storage.schema.configuration import configuration, configuration_readings, refused_actions
 from ocppd.storage.schema.journal import (
     IS_FROM_CHARGER,
     IS_OPEN,
@@ -35,6 +36,8 @@ __all__ = [
     "IS_UNBOUND",
     "SEQUENCE",
     "chargers",
+    "configuration",
+    "configuration_readings",
     "connectors",
     "events",
     "id_tags",
@@ -43,6 +46,7 @@ __all__ = [
     "meter_values",
     "nodes",
     "probe",
+    "refused_actions",
     "remote_starts",
     "statuses",
     "transactions",
