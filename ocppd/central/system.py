@@ -14,9 +14,12 @@ from twisted.python.failure import Failure
 from ocppd.bus.api import Bus
 from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.calls import Ended
+from ocppd.central.capabilities import Capabilities
 from ocppd.central.chargers import Chargers
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
+from ocppd.central.configuration import Mirror
+from ocppd.central.configuration_watcher import ConfigurationWatcher
 from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
 from ocppd.central.ends import Ends, Hooks
@@ -25,6 +28,7 @@ from ocppd.central.foreign_tags import External, ForeignTags, Purpose, Question
 from ocppd.central.handler_names import ERROR_HANDLER, REQUEST_SUFFIX, RESPONSE_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.queries import Queries
+from ocppd.central.quiet import may_ask
 from ocppd.central.recorder import Recorder
 from ocppd.central.waiters import Waiters
 from ocppd.central.watching import Watchers
@@ -66,11 +70,13 @@ class CentralSystem:
         waiters = Waiters(clock)
         self._bus = bus
         self._ends = Ends(storage, clock, Hooks(self._call_ended, self._answered, self._refused), waiters, bus)
-        self.commands = Commands(storage, self.chargers, clock, self._ends, waiters, bus)
+        self.capabilities = Capabilities(storage.configuration, clock)
+        self.commands = Commands(storage, self.chargers, clock, self._ends, waiters, bus, objection=self.capabilities.objection)
+        self.mirror = Mirror(storage.configuration, self.commands, self.capabilities, clock)
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
-        self._watchers = Watchers()
+        self._watchers = Watchers((ConfigurationWatcher(storage.configuration, self.mirror, self.chargers, clock, may_ask),))
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)
         recorder = Recorder(storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle)

@@ -53,10 +53,13 @@ HEX_PREFIX = "hex:"
 #: A key from the file is shown up to here in an error.
 MAX_SHOWN_KEY = 40
 
-CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags")
+#: What holds for all chargers, and for one where it says otherwise.
+COMMON_KEYS = {"Quiet": "quiet", "ReadConfiguration": "read_configuration"}
+CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags", *COMMON_KEYS)
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
     *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval"),
+    *COMMON_KEYS,
 )
 ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions", "GroupMaxActiveTransactions")
 EXAMPLE = '{"Chargers": [{"Name": "CP001"}]}'
@@ -156,7 +159,7 @@ def load_configuration(path: Path) -> Configuration:
     queue = found.get("MaxQueueSize")
     return Configuration(
         max_queue_size=queue.integer(*MAX_QUEUE_SIZE_BOUNDS) if queue else Configuration().max_queue_size,
-        chargers=_chargers(found["Chargers"]),
+        chargers=_chargers(found["Chargers"], _common(found)),
         id_tags=_id_tags(found["IdTags"]) if "IdTags" in found else MappingProxyType({}),
     )
 
@@ -204,19 +207,24 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _chargers(node: _Node) -> Mapping[str, ChargerSettings]:
+def _common(found: Mapping[str, _Node]) -> dict[str, bool]:
+    """The settings of COMMON_KEYS that are there."""
+    return {member: found[key].flag() for key, member in COMMON_KEYS.items() if key in found}
+
+
+def _chargers(node: _Node, common: Mapping[str, bool]) -> Mapping[str, ChargerSettings]:
     chargers: dict[str, ChargerSettings] = {}
     for item in node.items():
-        charger = _charger(item)
+        charger = _charger(item, common)
         if charger.name in chargers:
             item.member("Name").fail("another charger has this name already")
         chargers[charger.name] = charger
     return MappingProxyType(chargers)
 
 
-def _charger(node: _Node) -> ChargerSettings:
+def _charger(node: _Node, common: Mapping[str, bool]) -> ChargerSettings:
     found = node.members(CHARGER_KEYS)
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {**common, **_common(found)}
     if "Authorization" in found:
         given["authorization"] = _password(found["Authorization"])
     if "HeartBeatInterval" in found:

@@ -70,6 +70,10 @@ class ChargerSettings:
     call_timeout_s: float = 30
     #: 0 sends no pings.
     ping_interval_s: float = 60
+    #: Ask nothing that no operator asked for (REQUIREMENTS B-8).
+    quiet: bool = False
+    #: Ask for the configuration after the boot of another machine or firmware.
+    read_configuration: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,12 +188,16 @@ def _put(unit: Unit, key: KeyRecord, before: KeyRecord | None, at_ms: int) -> Ke
         return key
     if before is None or replace(key, told_ms=before.told_ms, source=before.source) != before:
         key = replace(key, version=at_ms if before is None else max(before.version + 1, at_ms))
-    unit.send(_PUT, {name: getattr(key, name) for name in _RECORD})
+    _write(unit, key)
     drifts = key.desired_state is DesiredState.DRIFT
     if drifts and before is not None and (before.desired_state is not DesiredState.DRIFT or before.value != key.value):
         members = {"key": key.name, "desired": key.desired or ""} | ({} if key.value is None else {"value": key.value})
         events.happened(unit, EventKind.CONFIGURATION_DRIFTED, key.charger, at_ms, **members)
     return key
+
+
+def _write(unit: Unit, key: KeyRecord) -> None:
+    unit.send(_PUT, {name: getattr(key, name) for name in _RECORD})
 
 
 # What it is to be
@@ -241,7 +245,11 @@ def wish_undone(unit: Unit, before: KeyRecord | None, now: KeyRecord, at_ms: int
     found = _find(unit, now.charger, now.key)
     if found is None or found.desired_ms != now.desired_ms or found.desired_state is not DesiredState.PENDING:
         return
-    _keep_or_forget(unit, _wishing(found, before or KeyRecord(charger=now.charger, key=now.key, name=now.name)), found, at_ms)
+    wished = before or KeyRecord(charger=now.charger, key=now.key, name=now.name)
+    if found == now and before is not None:
+        _write(unit, before)
+    else:
+        _keep_or_forget(unit, _wishing(found, wished), found, at_ms)
 
 
 def withdraw(unit: Unit, charger: str, name: str, expected: int | None, now_ms: int) -> Wish:

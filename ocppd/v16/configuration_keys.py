@@ -27,7 +27,7 @@ SECRET_MARKS: Final = (
 #: What it ends with.
 SECRET_ENDINGS: Final = ("pwd", "psk", "pin")
 
-_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,10}", re.ASCII)
+_INTEGER: Final = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 _NO_LETTERS: Final = re.compile("[^a-z]+")
 
 
@@ -67,7 +67,7 @@ class StandardKey:
         match self.type:
             case ValueType.BOOLEAN if value.lower() not in ("true", "false"):
                 return "expected true or false"
-            case ValueType.INTEGER if (number := integer_of(value)) is None or not self.least <= number <= self.most:
+            case ValueType.INTEGER if not _INTEGER.fullmatch(value) or not self.least <= int(value) <= self.most:
                 return f"expected an integer from {self.least} to {self.most}"
             case ValueType.LIST if value.strip() and not all(item.strip() for item in value.split(",")):
                 return "expected a comma separated list without empty items"
