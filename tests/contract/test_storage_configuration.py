@@ -7,14 +7,15 @@ from itertools import count
 from typing import Any
 
 import pytest_twisted
+from twisted.internet import reactor
 
 from ocppd.storage.configuration import SETTLING_MS, UNSENT_MS
 from ocppd.storage.configuration_readings import ATTEMPTS, PATIENCE_MS
-from ocppd.storage.records import CallEnd, EventFilter, MessageState
+from ocppd.storage.records import CallEnd, EventFilter, MessageState, RemoteStart
 from ocppd.storage.records.configuration import DesiredState, KeyRecord, RefusedAction, Source, Wished
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.v16.types import RegistrationStatus
-from support.storing import NOON_MS, boot, call, inbound
+from support.storing import NOON_MS, boot, call, inbound, start
 
 ensure = pytest_twisted.ensureDeferred
 STATE = DesiredState
@@ -214,3 +215,48 @@ async def test_refused_actions_are_remembered(storage: SqlStorage) -> None:
     assert await refused() == (cache,)
     await storage.charger_booted(inbound("BootNotification"), boot(firmware_version="1.1"))
     assert await refused() == ()
+
+
+@ensure
+async def test_how_long_a_remote_start_is_expected(storage: SqlStorage) -> None:
+    """T-9: for ConnectionTimeOut and a minute where the charger told it, else for five minutes."""
+
+    async def bound(number: int, after_s: int) -> bool:
+        """Whether a start so many seconds after its remote start belongs to it."""
+        tag = f"T{number}"
+        wanted = call(f"r{number}", action="RemoteStartTransaction", remote_start=RemoteStart(None, tag.lower()))
+        await storage.call_created(wanted, None)
+        at = NOON_MS + after_s * 1000
+        begins = start(number, id_tag=tag, id_tag_key=tag.lower(), timestamp_ms=at)
+        begun = await storage.transaction_started(inbound("StartTransaction", received_ms=at), begins)
+        record = await storage.read_transaction(begun.transaction_id)
+        assert record is not None
+        return record.remote_start is not None
+
+    assert [await bound(1, 299), await bound(2, 301)] == [True, False]
+    await tells(storage, ("ConnectionTimeOut", "30"))
+    assert [await bound(3, 90), await bound(4, 91)] == [True, False]
+    await tells(storage, ("ConnectionTimeOut", "600"))
+    assert [await bound(5, 660), await bound(6, 661)] == [True, False]
+    for nonsense in ("-5", "soon"):
+        await tells(storage, ("ConnectionTimeOut", nonsense))
+    assert [await bound(7, 299), await bound(8, 301)] == [True, False]
+
+
+@ensure
+async def test_the_mirror_survives_a_restart(file_url: str) -> None:
+    """2.5: values, wishes, refused actions and what is due are there after the daemon has ended."""
+    storage = SqlStorage(file_url, reactor)
+    storage.start()
+    await storage.charger_booted(inbound("BootNotification"), boot())
+    await tells(storage, ("A", "1"))
+    await storage.configuration.wish("CP1", "B", "2", None, NOON_MS)
+    await ended(storage, "GetLog", {}, ["NotImplemented", "", {}], state=MessageState.ERROR)
+    before = await storage.configuration.read("CP1")
+    await storage.stop()
+    storage = SqlStorage(file_url, reactor)
+    storage.start()
+    try:
+        assert await storage.configuration.read("CP1") == before and len(before.keys) == 2 and before.refused
+    finally:
+        await storage.stop()

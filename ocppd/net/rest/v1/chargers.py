@@ -89,8 +89,8 @@ async def get_charger(api: Api, incoming: Incoming, name: str) -> Response:
     """`GET /chargers/{name}`."""
     incoming.query()
     view = await api.queries.charger(name)
-    known = await api.mirror.capabilities.read(name)
-    return json_answer({**shapes.charger(view), "capabilities": capabilities(known)})
+    told = capabilities(await api.mirror.capabilities.read(name))
+    return json_answer({**shapes.charger(view), **({"capabilities": told} if told else {})})
 
 
 async def get_connection(api: Api, incoming: Incoming, name: str) -> Response:
