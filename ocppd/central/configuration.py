@@ -13,17 +13,17 @@ from typing import Final
 
 from twisted.internet.defer import maybeDeferred, succeed
 
-from ocppd.central.capabilities import Capabilities
+from ocppd.central.capabilities import Capabilities, Known
 from ocppd.central.commands import Commands
 from ocppd.clock import Clock, now_ms
 from ocppd.errors import CallFailed, NotFound, OcppdError, StorageUnavailable
 from ocppd.storage.api.configuration import ConfigurationRecords
 from ocppd.storage.records import MessageRecord
 from ocppd.storage.records.configuration import KeyRecord, Source, Wish, Wished
-from ocppd.v16.configuration_keys import key_of, standard_key
+from ocppd.v16.configuration_keys import STANDARD_KEYS, is_secret, key_of, standard_key
 from ocppd.v16.core import ChangeConfigurationRequest, GetConfigurationConfirmation, GetConfigurationRequest
-from ocppd.v16.types import KeyValue
 
+MAX_KEYS: Final = "GetConfigurationMaxKeys"
 #: Keys in one question to a charger that has not told its GetConfigurationMaxKeys, which it must have.
 ASSUMED_MAX_KEYS: Final = 10
 
@@ -54,20 +54,20 @@ class Mirror:
     async def refresh(self, charger: str, names: Sequence[str] = ()) -> None:
         """Ask the charger for these keys, or for all; what it answers is on record then.
 
-        After a question for all it is asked once more for keys that it has told before and lacks now: some cut their
-        answer off. Fails as `Commands.call` does, and with StorageUnavailable.
+        After a question for all it is asked once more for keys that its answer seems to lack: some cut it off.
+        Fails as `Commands.call` does, and with StorageUnavailable.
         """
         if not names:
-            before = (await self.capabilities.read(charger)).keys.values()
-            told = key_names(await self._ask(charger, GetConfigurationRequest()))
-            names = [key.name for key in before if key.source is Source.GET and not key.unknown and key.key not in told]
+            before = await self.capabilities.read(charger)
+            answer = await self._ask(charger, GetConfigurationRequest())
+            names = lacking(before, answer, await self.capabilities.read(charger))
         await self._ask_for(charger, names)
 
     async def _ask_for(self, charger: str, names: Sequence[str]) -> None:
         if not names:
             return
         known = await self.capabilities.of(charger)
-        for some in in_portions(names, known.integer("GetConfigurationMaxKeys") or ASSUMED_MAX_KEYS):
+        for some in in_portions(names, known.integer(MAX_KEYS) or ASSUMED_MAX_KEYS):
             await self._ask(charger, GetConfigurationRequest(key=some))
 
     async def _ask(self, charger: str, request: GetConfigurationRequest) -> GetConfigurationConfirmation:
@@ -94,7 +94,7 @@ class Mirror:
         except OcppdError:
             await self._storage.wish_undone(wish.before, wish.now, now_ms(self._clock))
             raise
-        now = await self._storage.wish_sent(charger, name, message.message_id)
+        now = await self._storage.wish_sent(wish.now, message.message_id)
         self.capabilities.forget(charger)
         await self._take_back(wish.before)
         return Desired(Wish(Wished.DONE, wish.before, now or wish.now), message)
@@ -118,6 +118,19 @@ class Mirror:
             await self._commands.cancel(before.desired_message)
 
 
+def lacking(before: Known, answer: GetConfigurationConfirmation, now: Known) -> list[str]:
+    """Keys to be asked for by name, after an answer to a question for all.
+
+    Those that the charger has told before; where the answer has just as many keys as one may have, those of the
+    specification, too.
+    """
+    told = set(key_names(answer))
+    names = [key.name for key in before.keys.values() if key.source is Source.GET and not key.unknown]
+    if len(answer.configuration_key or ()) == now.integer(MAX_KEYS):
+        names += [key.name for key in STANDARD_KEYS.values() if not is_secret(key.name) and key_of(key.name) not in before.keys]
+    return [name for name in names if key_of(name) not in told]
+
+
 def spelling(name: str, key: KeyRecord | None) -> str:
     """A key as it is sent: as the specification spells it, or as its charger does."""
     known = standard_key(name)
@@ -133,11 +146,6 @@ def in_portions(names: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
         yield tuple(names[begin : begin + size])
 
 
-def entries(answer: GetConfigurationConfirmation) -> tuple[KeyValue, ...]:
-    """The keys that an answer has."""
-    return answer.configuration_key or ()
-
-
 def key_names(answer: GetConfigurationConfirmation) -> list[str]:
     """The keys that an answer is about, known or not, for comparison (G-3)."""
-    return [key_of(entry.key) for entry in entries(answer)] + [key_of(name) for name in answer.unknown_key or ()]
+    return [key_of(entry.key) for entry in answer.configuration_key or ()] + [key_of(name) for name in answer.unknown_key or ()]

@@ -52,7 +52,12 @@ _PUT = Statement.upsert(
     ),
 )
 _DELETED = Statement(delete(configuration).where(_THIS))
-_CARRIED_BY = Statement(update(configuration).where(_THIS, IS_UNSENT).values(desired_message=bindparam("new_message")))
+#: By the instant of the wish, which no other wish for this key has; the charger may have answered already.
+_CARRIED_BY = Statement(
+    update(configuration)
+    .where(_THIS, configuration.c.desired_ms == bindparam("wished_ms"), configuration.c.desired_message.is_(None))
+    .values(desired_message=bindparam("new_message"))
+)
 _ABANDONED = Statement(
     update(configuration)
     .where(IS_UNSENT, configuration.c.desired_ms < bindparam("before_ms"))
@@ -218,7 +223,7 @@ def wish(unit: Unit, charger: str, name: str, value: str, expected: int | None, 
         before or KeyRecord(charger=charger, key=key_of(name), name=name),
         desired=wanted,
         desired_state=DesiredState.PENDING,
-        desired_ms=now_ms,
+        desired_ms=now_ms if before is None or before.desired_ms is None else max(before.desired_ms + 1, now_ms),
         desired_message=None,
         reason=None,
     )
@@ -232,11 +237,12 @@ def _is_on_its_way(key: KeyRecord, wanted: str | None) -> bool:
     return wanted is not None and is_same(key.name, key.desired, wanted)
 
 
-def wish_sent(unit: Unit, charger: str, name: str, message_id: str) -> KeyRecord | None:
+def wish_sent(unit: Unit, now: KeyRecord, message_id: str) -> KeyRecord | None:
     """See `ConfigurationRecords.wish_sent`."""
-    _lock(unit, charger)
-    unit.send(_CARRIED_BY, {"the_charger": charger, "the_key": key_of(name), "new_message": message_id})
-    return _find(unit, charger, key_of(name))
+    _lock(unit, now.charger)
+    this: Parameters = {"the_charger": now.charger, "the_key": now.key}
+    unit.send(_CARRIED_BY, {**this, "wished_ms": now.desired_ms, "new_message": message_id})
+    return _find(unit, now.charger, now.key)
 
 
 def wish_undone(unit: Unit, before: KeyRecord | None, now: KeyRecord, at_ms: int) -> None:

@@ -25,8 +25,8 @@ class SqlConfiguration:
     def wish(self, charger: str, name: str, value: str, expected: int | None, now_ms: int) -> Deferred[Wish]:
         return self._storage.write(configuration.wish, charger, name, value, expected, now_ms)
 
-    def wish_sent(self, charger: str, name: str, message_id: str) -> Deferred[KeyRecord | None]:
-        return self._storage.write(configuration.wish_sent, charger, name, message_id)
+    def wish_sent(self, now: KeyRecord, message_id: str) -> Deferred[KeyRecord | None]:
+        return self._storage.write(configuration.wish_sent, now, message_id)
 
     def wish_undone(self, before: KeyRecord | None, now: KeyRecord, at_ms: int) -> Deferred[None]:
         return self._storage.write(configuration.wish_undone, before, now, at_ms)

@@ -102,7 +102,7 @@ async def test_what_becomes_of_a_desired_value(storage: SqlStorage) -> None:
     made = await mirror.wish("CP1", "HeartbeatInterval", "60", 0, NOON_MS)
     assert made.wished is Wished.DONE and made.now is not None and made.now.desired_state is STATE.PENDING
     assert (await mirror.wish("CP1", "heartbeatinterval", "61", 0, NOON_MS)).wished is Wished.CONFLICT
-    sent = await mirror.wish_sent("CP1", "HeartbeatInterval", "m1")
+    sent = await mirror.wish_sent(made.now, "m1")
     assert sent is not None and sent.desired_message == "m1"
     assert (await mirror.wish("CP1", "HeartbeatInterval", "60", None, NOON_MS)).wished is Wished.PENDING
     for answer, state in (("Rejected", STATE.REJECTED), ("NotSupported", STATE.NOT_SUPPORTED), ("Accepted", STATE.ACCEPTED)):
@@ -153,8 +153,8 @@ async def test_a_desired_value_that_did_not_get_there(storage: SqlStorage) -> No
     assert undone.now is not None
     await mirror.wish_undone(undone.before, undone.now, NOON_MS + 2)
     assert (await key_of(storage, "Colour")).desired == "red"
-    await mirror.wish("CP1", "Colour", "green", None, NOON_MS)
-    assert [await mirror.wishes_abandoned(NOON_MS + UNSENT_MS), await mirror.wishes_abandoned(NOON_MS + UNSENT_MS + 1)] == [0, 1]
+    await mirror.wish("CP1", "Colour", "green", None, NOON_MS + 9)
+    assert [await mirror.wishes_abandoned(NOON_MS + after + UNSENT_MS) for after in (9, 10)] == [0, 1]
     assert await state_of(storage, "Colour") is STATE.FAILED
     version = (await key_of(storage, "Colour")).version
     assert (await mirror.withdraw("CP1", "Colour", version - 1, NOON_MS)).wished is Wished.CONFLICT

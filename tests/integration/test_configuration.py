@@ -188,6 +188,12 @@ async def test_an_answer_that_is_cut_off(served: Served) -> None:
     charger.most, charger.values["C"] = 2, "4"
     assert (await told(served, "?refresh=1"))["C"]["value"] == "4"
     assert charger.asked == [{}, {}, {"key": ["C"]}]
+    charger = Keeping(GetConfigurationMaxKeys="2", HeartbeatInterval="300", ConnectionTimeOut="60", Vendor="x")
+    charger.most = 2
+    await served.connect("CP2", charger)
+    assert (await served.get("/api/v1/chargers/CP2/configuration?refresh=1")).status == 200
+    assert charger.asked[0] == {} and max(len(each["key"]) for each in charger.asked[1:]) == 2
+    assert (await served.get("/api/v1/chargers/CP2/configuration/ConnectionTimeOut")).json["value"] == "60"
 
 
 @ensure
@@ -492,12 +498,12 @@ async def test_actions_that_a_charger_does_not_know(served: Served) -> None:
     refuses = False
     again = await served.command("GetLog", log, "?wait=5")
     assert (again.status, len(again.json["warnings"])) == (200, 1)
-    assert "refusedActions" not in (await served.get("/api/v1/chargers/CP1")).json["capabilities"]
+    assert "capabilities" not in (await served.get("/api/v1/chargers/CP1")).json
     refuses = True
     await served.command("ClearCache", {}, "?wait=5")
     for firmware, remembered in (("1.2", True), ("1.3", False)):
         await boots(link, firmware)
-        assert ("refusedActions" in (await served.get("/api/v1/chargers/CP1")).json["capabilities"]) is remembered
+        assert ("capabilities" in (await served.get("/api/v1/chargers/CP1")).json) is remembered
 
 
 # Unasked

@@ -24,8 +24,8 @@ class ConfigurationRecords(Protocol):
         It is `pending` then; where the same value was on its way already nothing is changed.
         """
 
-    def wish_sent(self, charger: str, name: str, message_id: str) -> Deferred[KeyRecord | None]:
-        """The message that carries a desired value is accepted; fires with the key as it is by then."""
+    def wish_sent(self, now: KeyRecord, message_id: str) -> Deferred[KeyRecord | None]:
+        """The message that carries the desired value of `now` is accepted; fires with the key as it is by then."""
 
     def wish_undone(self, before: KeyRecord | None, now: KeyRecord, at_ms: int) -> Deferred[None]:
         """No message carries the desired value of `now`: what was desired before is desired again."""
