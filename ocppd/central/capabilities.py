@@ -25,7 +25,7 @@ from ocppd.v16.types import Message
 #: Another node may have learnt something new since.
 KEPT_MS: Final = 5_000
 #: Chargers that are kept; those that nobody asked about for longest are forgotten.
-KEPT_CHARGERS: Final = 2_000
+KEPT_CHARGERS: Final = 500
 #: Everyone has it, and it need not be told.
 _WITHOUT_PROFILE: Final = frozenset({Profile.CORE, Profile.SECURITY_EXTENSION})
 

@@ -24,8 +24,10 @@ from ocppd.config import ChargerSettings
 from ocppd.errors import CallErrorReceived, CallFailed, StorageUnavailable, UnknownCharger
 from ocppd.storage.api.configuration import ConfigurationRecords
 from ocppd.v16.actions import ACTIONS
+from ocppd.v16.configuration_keys import key_of
 from ocppd.v16.core import (
     BootNotificationRequest,
+    ChangeConfigurationRequest,
     GetConfigurationConfirmation,
     GetConfigurationRequest,
 )
@@ -33,6 +35,7 @@ from ocppd.v16.types import Message, RegistrationStatus
 
 log = Logger()
 
+_OF_CONFIGURATION: Final = (GetConfigurationRequest, ChangeConfigurationRequest)
 #: A charger that has told statuses after its boot, and no more for so long, may be asked before its minute is over.
 CALM_MS: Final = 10_000
 #: At the end of that minute at the latest the records say what is due.
@@ -82,7 +85,7 @@ class ConfigurationWatcher(Watcher):
 
     def ended(self, charger: str, request: Message, ended: Ended) -> None:
         """What was known is out of date; keys that the charger left out or told twice are told to whoever reads the log."""
-        if isinstance(ended.result, CallErrorReceived) or type(request).__name__.endswith("ConfigurationRequest"):
+        if isinstance(ended.result, CallErrorReceived) or isinstance(request, _OF_CONFIGURATION):
             self._capabilities.forget(charger)
         if isinstance(request, GetConfigurationRequest) and isinstance(ended.result, GetConfigurationConfirmation):
             _log_oddities(charger, request, ended.result)
@@ -138,7 +141,7 @@ def _log_oddities(charger: str, request: GetConfigurationRequest, answer: GetCon
     twice = sorted(name for name, count in told.items() if count > 1)
     if twice:
         log.info("{charger}: GetConfiguration told keys more than once: {keys}", charger=charger, keys=", ".join(twice[:20]))
-    left_out = [name for name in request.key or () if name.lower() not in told]
+    left_out = [name for name in request.key or () if key_of(name) not in told]
     if left_out:
         log.info("{charger}: GetConfiguration left out {keys}", charger=charger, keys=", ".join(left_out[:20]))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
 
 from ocppd.storage.configuration import SETTLING_MS, UNSENT_MS
 from ocppd.storage.configuration_readings import ATTEMPTS, PATIENCE_MS
@@ -15,6 +16,7 @@ from ocppd.storage.records import CallEnd, EventFilter, MessageState, RemoteStar
 from ocppd.storage.records.configuration import DesiredState, KeyRecord, RefusedAction, Source, Wished
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.v16.types import RegistrationStatus
+from support import postgresql
 from support.storing import NOON_MS, boot, call, inbound, start
 
 ensure = pytest_twisted.ensureDeferred
@@ -260,3 +262,25 @@ async def test_the_mirror_survives_a_restart(file_url: str) -> None:
         assert await storage.configuration.read("CP1") == before and len(before.keys) == 2 and before.refused
     finally:
         await storage.stop()
+
+
+@ensure
+async def test_two_nodes_do_not_lose_what_the_other_wrote(postgresql_url: str) -> None:
+    """Two nodes over one database: of two who desire a value of the same key one is told of the other, and what a charger
+    tells meanwhile is kept beside what is desired."""
+    storages = [SqlStorage(postgresql_url, reactor, postgresql.SECRET_KEY, node=node) for node in ("a", "b")]
+    for storage in storages:
+        storage.start()
+    try:
+        for number in range(10):
+            name = f"Key{number}"
+            wishes = [storage.configuration.wish("CP1", name, storage._node, 0, NOON_MS) for storage in storages]
+            telling = Deferred.fromCoroutine(tells(storages[number % 2], ("Other", str(number)), (name, "told")))
+            done = await gatherResults([*wishes, telling])
+            wished = [wish.wished for wish in done[:2]]
+            assert sorted(wished)[0] == Wished.CONFLICT, wished
+            found = await key_of(storages[0], name)
+            assert found.value == "told" and found.is_desired is (Wished.DONE in wished)
+    finally:
+        for storage in storages:
+            await storage.stop()
