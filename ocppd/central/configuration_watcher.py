@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ClassVar, Final
 
 from twisted.internet.defer import Deferred
@@ -23,15 +24,17 @@ from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings
 from ocppd.errors import CallErrorReceived, CallFailed, StorageUnavailable, UnknownCharger
 from ocppd.storage.api.configuration import ConfigurationRecords
+from ocppd.storage.records.configuration import DesiredState
 from ocppd.v16.actions import ACTIONS
 from ocppd.v16.configuration_keys import key_of
 from ocppd.v16.core import (
     BootNotificationRequest,
+    ChangeConfigurationConfirmation,
     ChangeConfigurationRequest,
     GetConfigurationConfirmation,
     GetConfigurationRequest,
 )
-from ocppd.v16.types import Message, RegistrationStatus
+from ocppd.v16.types import ConfigurationStatus, Message, RegistrationStatus
 
 log = Logger()
 
@@ -83,12 +86,26 @@ class ConfigurationWatcher(Watcher):
             booted_ms, _ = self._booted[charger.name]
             self._booted[charger.name] = booted_ms, now_ms(self._clock)
 
-    def ended(self, charger: str, request: Message, ended: Ended) -> None:
-        """What was known is out of date; keys that the charger left out or told twice are told to whoever reads the log."""
+    def ended(self, charger: str, request: Message, ended: Ended) -> Deferred[None] | None:
+        """What was known is out of date; a desired value that was accepted is read back.
+
+        Keys that the charger left out or told twice are told to whoever reads the log.
+        """
         if isinstance(ended.result, CallErrorReceived) or isinstance(request, _OF_CONFIGURATION):
             self._capabilities.forget(charger)
         if isinstance(request, GetConfigurationRequest) and isinstance(ended.result, GetConfigurationConfirmation):
             _log_oddities(charger, request, ended.result)
+        if isinstance(request, ChangeConfigurationRequest) and _was_accepted(ended) and self._permitted(charger):
+            return Deferred.fromCoroutine(self._read_back(charger, request.key))
+        return None
+
+    async def _read_back(self, charger: str, name: str) -> None:
+        """Some chargers accept what they do not take (2.4)."""
+        key = await self._storage.read_key(charger, name)
+        if key is None or key.desired is None or key.desired_state is not DesiredState.ACCEPTED:
+            return
+        with suppress(CallFailed):
+            await self._mirror.refresh(charger, (key.name,))
 
     def sweep(self, now_ms: int) -> Deferred[None]:
         """Read what is due at chargers that are connected here."""
@@ -134,6 +151,11 @@ class ConfigurationWatcher(Watcher):
     def _has_read(self, result: Failure | None, name: str) -> Failure | None:
         self._reading.discard(name)
         return result
+
+
+def _was_accepted(ended: Ended) -> bool:
+    answer = ended.result
+    return isinstance(answer, ChangeConfigurationConfirmation) and answer.status is ConfigurationStatus.ACCEPTED
 
 
 def _log_oddities(charger: str, request: GetConfigurationRequest, answer: GetConfigurationConfirmation) -> None:

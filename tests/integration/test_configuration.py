@@ -242,7 +242,8 @@ async def test_what_a_charger_answers(served: Served, answer: Any, expected: str
     link = await served.connect("CP1", charger)
     await told(served, "?refresh=1")
     answered = await put(served, "metervaluesampleinterval", "60", "?wait=5")
-    assert link.calls[-1][2:] == ["ChangeConfiguration", {"key": "MeterValueSampleInterval", "value": "60"}]
+    (sent,) = [call for call in link.calls if call[2] == "ChangeConfiguration"]
+    assert sent[3] == {"key": "MeterValueSampleInterval", "value": "60"}
     shown = answered.json
     assert (answered.status, shown["desired"]["state"], shown.get("value")) == (200, expected, value)
     assert (shown["desired"]["value"], shown.get("rebootRequired", False)) == ("60", expected == "rebootRequired")
@@ -507,6 +508,38 @@ async def test_actions_that_a_charger_does_not_know(served: Served) -> None:
 
 
 # Unasked
+
+
+@ensure
+async def test_what_was_accepted_is_read_back(served: Served) -> None:
+    """2.4: a charger that accepts a value and keeps another one drifts; a command that nobody desires is not read back."""
+    charger = Keeping(Colour="red", Size="1")
+    link = await served.connect("CP1", charger)
+    charger.verdicts["Colour"] = {"status": "Accepted", "vendorText": "but no"}
+    await put(served, "Colour", "blue", "?wait=5")
+    while await state(served, "Colour") != "drift":
+        pass
+    assert charger.asked == [{"key": ["Colour"]}]
+    await served.command("ChangeConfiguration", {"key": "Size", "value": "2"}, "?wait=5")
+    await put(served, "Size", "3", "?wait=5")
+    while len(charger.asked) < 2:
+        await told(served)
+    assert charger.asked[1:] == [{"key": ["Size"]}] and await state(served, "Size") == "accepted"
+    assert [call[2] for call in link.calls].count("ChangeConfiguration") == 3
+
+
+@ensure
+async def test_nothing_is_read_back_in_quiet_mode() -> None:
+    """B-8, TC_021: in quiet mode a ChangeConfiguration is followed by nothing."""
+    served = Served("CP1", quiet=True)
+    try:
+        charger = Keeping(MeterValueSampleInterval="900")
+        link = await served.connect("CP1", charger)
+        assert (await put(served, "MeterValueSampleInterval", "60", "?wait=5")).json["desired"]["state"] == "accepted"
+        await served.command("ClearCache", {}, "?wait=5")
+        assert [call[2] for call in link.calls] == ["ChangeConfiguration", "ClearCache"]
+    finally:
+        await served.stop()
 
 
 async def sweep(served: Served, after_ms: int) -> None:
