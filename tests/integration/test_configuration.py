@@ -66,8 +66,16 @@ class Keeping:
 
 @pytest_twisted.async_yield_fixture
 async def served() -> AsyncIterator[Served]:
-    """Two chargers, of which nothing is known."""
-    running = Served("CP1", "CP2", queue=20)
+    """Two chargers, of which nothing is known, and nothing is asked unless an operator asks it."""
+    running = Served("CP1", "CP2", queue=20, quiet=True)
+    yield running
+    await running.stop()
+
+
+@pytest_twisted.async_yield_fixture
+async def asking() -> AsyncIterator[Served]:
+    """One charger that is asked unasked, too."""
+    running = Served("CP1")
     yield running
     await running.stop()
 
@@ -258,22 +266,22 @@ async def test_what_a_charger_answers(served: Served, answer: Any, expected: str
 
 
 @ensure
-async def test_a_value_that_waits_for_a_boot(served: Served) -> None:
+async def test_a_value_that_waits_for_a_boot(asking: Served) -> None:
     """OP-04: RebootRequired is cleared by the next accepted boot, and the value is read back then; another one is drift."""
     charger = Keeping(HeartbeatInterval="300")
     charger.verdicts["HeartbeatInterval"] = {"status": "RebootRequired"}
-    link = await served.connect("CP1", charger)
-    await told(served, "?refresh=1")
-    await put(served, "HeartbeatInterval", "60", "?wait=5")
-    await told(served, "?refresh=1")
-    assert await state(served, "HeartbeatInterval") == "rebootRequired"
+    link = await asking.connect("CP1", charger)
+    await told(asking, "?refresh=1")
+    await put(asking, "HeartbeatInterval", "60", "?wait=5")
+    await told(asking, "?refresh=1")
+    assert await state(asking, "HeartbeatInterval") == "rebootRequired"
     await boots(link)
-    assert await state(served, "HeartbeatInterval") == "accepted"
+    assert await state(asking, "HeartbeatInterval") == "accepted"
     asked = len(charger.asked)
-    await sweep(served, after_ms=SETTLING_MS + 1)
+    await sweep(asking, after_ms=SETTLING_MS + 1)
     assert len(charger.asked) == asked + 1
-    assert await state(served, "HeartbeatInterval") == "drift", "it boots with its old value"
-    events = (await served.get("/api/v1/events?type=configurationDrifted")).json["items"]
+    assert await state(asking, "HeartbeatInterval") == "drift", "it boots with its old value"
+    events = (await asking.get("/api/v1/events?type=configurationDrifted")).json["items"]
     assert [(each["key"], each["desired"], each["value"]) for each in events] == [("HeartbeatInterval", "60", "300")]
 
 
@@ -315,6 +323,20 @@ async def test_another_door(served: Served) -> None:
     charger.values["Colour"] = "black"
     await served.command("GetConfiguration", {"key": ["Colour"]}, "?wait=5")
     assert await state(served, "Colour") == "drift"
+
+
+@ensure
+async def test_a_laboratory_sends_what_it_likes(served: Served) -> None:
+    """TC_040_2: an operator may send a value that cannot be right by the general door, and is told what the charger says."""
+    charger = Keeping(MeterValueSampleInterval="900")
+    charger.verdicts["MeterValueSampleInterval"] = {"status": "Rejected"}
+    await served.connect("CP1", charger)
+    await told(served, "?refresh=1")
+    before = await served.get(f"{CONFIGURATION}/MeterValueSampleInterval")
+    sent = await served.command("ChangeConfiguration", {"key": "MeterValueSampleInterval", "value": "-1"}, "?wait=5")
+    assert (sent.status, sent.json["outcome"], charger.set) == (200, "Rejected", [("MeterValueSampleInterval", "-1")])
+    after = await served.get(f"{CONFIGURATION}/MeterValueSampleInterval")
+    assert (after.json, after.headers["etag"]) == (before.json, before.headers["etag"])
 
 
 @ensure
@@ -511,35 +533,31 @@ async def test_actions_that_a_charger_does_not_know(served: Served) -> None:
 
 
 @ensure
-async def test_what_was_accepted_is_read_back(served: Served) -> None:
+async def test_what_was_accepted_is_read_back(asking: Served) -> None:
     """2.4: a charger that accepts a value and keeps another one drifts; a command that nobody desires is not read back."""
     charger = Keeping(Colour="red", Size="1")
-    link = await served.connect("CP1", charger)
+    link = await asking.connect("CP1", charger)
     charger.verdicts["Colour"] = {"status": "Accepted", "vendorText": "but no"}
-    await put(served, "Colour", "blue", "?wait=5")
-    while await state(served, "Colour") != "drift":
+    await put(asking, "Colour", "blue", "?wait=5")
+    while await state(asking, "Colour") != "drift":
         pass
     assert charger.asked == [{"key": ["Colour"]}]
-    await served.command("ChangeConfiguration", {"key": "Size", "value": "2"}, "?wait=5")
-    await put(served, "Size", "3", "?wait=5")
+    await asking.command("ChangeConfiguration", {"key": "Size", "value": "2"}, "?wait=5")
+    await put(asking, "Size", "3", "?wait=5")
     while len(charger.asked) < 2:
-        await told(served)
-    assert charger.asked[1:] == [{"key": ["Size"]}] and await state(served, "Size") == "accepted"
+        await told(asking)
+    assert charger.asked[1:] == [{"key": ["Size"]}] and await state(asking, "Size") == "accepted"
     assert [call[2] for call in link.calls].count("ChangeConfiguration") == 3
 
 
 @ensure
-async def test_nothing_is_read_back_in_quiet_mode() -> None:
+async def test_nothing_is_read_back_in_quiet_mode(served: Served) -> None:
     """B-8, TC_021: in quiet mode a ChangeConfiguration is followed by nothing."""
-    served = Served("CP1", quiet=True)
-    try:
-        charger = Keeping(MeterValueSampleInterval="900")
-        link = await served.connect("CP1", charger)
-        assert (await put(served, "MeterValueSampleInterval", "60", "?wait=5")).json["desired"]["state"] == "accepted"
-        await served.command("ClearCache", {}, "?wait=5")
-        assert [call[2] for call in link.calls] == ["ChangeConfiguration", "ClearCache"]
-    finally:
-        await served.stop()
+    charger = Keeping(MeterValueSampleInterval="900")
+    link = await served.connect("CP1", charger)
+    assert (await put(served, "MeterValueSampleInterval", "60", "?wait=5")).json["desired"]["state"] == "accepted"
+    await served.command("ClearCache", {}, "?wait=5")
+    assert [call[2] for call in link.calls] == ["ChangeConfiguration", "ClearCache"]
 
 
 async def sweep(served: Served, after_ms: int) -> None:
@@ -551,24 +569,24 @@ async def sweep(served: Served, after_ms: int) -> None:
 
 
 @ensure
-async def test_a_charger_is_read_after_its_first_boot(served: Served) -> None:
+async def test_a_charger_is_read_after_its_first_boot(asking: Served) -> None:
     """B-8: a minute after its boot, or ten seconds after its last status, once, and again with another firmware alone."""
     charger = Keeping(A="1")
-    link = await served.connect("CP1", charger)
-    await sweep(served, SETTLING_MS - 5_000)
+    link = await asking.connect("CP1", charger)
+    await sweep(asking, SETTLING_MS - 5_000)
     assert charger.asked == []
-    await sweep(served, SETTLING_MS + 1)
+    await sweep(asking, SETTLING_MS + 1)
     assert charger.asked == [{}]
     await boots(link)
-    await sweep(served, SETTLING_MS + 1)
+    await sweep(asking, SETTLING_MS + 1)
     assert charger.asked == [{}]
     await boots(link, "1.3")
     await link.ask('[2,"s","StatusNotification",{"connectorId":0,"errorCode":"NoError","status":"Available"}]')
-    await sweep(served, 9_000)
+    await sweep(asking, 9_000)
     assert charger.asked == [{}]
-    await sweep(served, 11_000)
+    await sweep(asking, 11_000)
     assert charger.asked == [{}, {}]
-    await sweep(served, SETTLING_MS + 1)
+    await sweep(asking, SETTLING_MS + 1)
     assert charger.asked == [{}, {}], "it was claimed, and answered"
 
 
@@ -591,19 +609,19 @@ async def test_quiet_mode(setting: dict[str, Any]) -> None:
 
 
 @ensure
-async def test_an_unknown_outcome_is_read_back(served: Served) -> None:
+async def test_an_unknown_outcome_is_read_back(asking: Served) -> None:
     """R-5: where nobody knows whether a charger took a value, it is asked, and the value is accepted, or drifts."""
     charger = Keeping(Colour="red")
     charger.verdicts["Colour"] = None
-    link: ScriptedLink = await served.connect("CP1", charger)
-    await sweep(served, SETTLING_MS + 1)
-    sending = ensure_deferred(put(served, "Colour", "blue", "?wait=5"))
+    link: ScriptedLink = await asking.connect("CP1", charger)
+    await sweep(asking, SETTLING_MS + 1)
+    sending = ensure_deferred(put(asking, "Colour", "blue", "?wait=5"))
     while not charger.set:
-        await told(served)
-    served.disconnect(link)
+        await told(asking)
+    asking.disconnect(link)
     shown = (await sending).json["desired"]
     assert (shown["state"], shown["reason"]) == ("unknown", "unknown")
     charger.values["Colour"] = "blue"
-    await served.connect("CP1", charger)
-    await sweep(served, SETTLING_MS + 1)
-    assert await state(served, "Colour") == "accepted"
+    await asking.connect("CP1", charger)
+    await sweep(asking, SETTLING_MS + 1)
+    assert await state(asking, "Colour") == "accepted"
