@@ -75,7 +75,9 @@ class Commands:
         bus: Bus,
         *,
         new_id: Callable[[], str] = new_message_id,
+        objection: Callable[[str, Message], Deferred[None] | None] = lambda charger, request: None,
     ) -> None:
+        """`objection` fails for what may never be sent; None where it has nothing to look up."""
         self._storage = storage
         self._chargers = chargers
         self._clock = clock
@@ -83,6 +85,7 @@ class Commands:
         self._waiters = waiters
         self._bus = bus
         self._new_id = new_id
+        self._objection = objection
 
     # Accepting
 
@@ -93,11 +96,17 @@ class Commands:
 
         `offline`: whether it waits while the charger is away, by default as its action says. `ttl_s`: seconds until
         it expires unsent. Raises UnknownCharger, InvalidPayload, NotPermitted, QueueFull at once; fails with
-        NotConnected, NotPermitted, HolderUnreachable, QueueFull or StorageUnavailable later.
+        Conflict, NotConnected, NotPermitted, HolderUnreachable, QueueFull or StorageUnavailable later.
         """
         self._chargers.settings(charger)
-        action = action_of(request)
         request = verify(request)
+        objection = self._objection(charger, request)
+        if objection is None:
+            return self._submit(charger, request, offline, ttl_s)
+        return objection.addCallback(lambda _: self._submit(charger, request, offline, ttl_s))
+
+    def _submit(self, charger: str, request: Message, offline: bool | None, ttl_s: float | None) -> Deferred[MessageRecord]:
+        action = action_of(request)
         queues = queues_offline(request, action.name) if offline is None else offline
         connection = self._chargers.connection(charger)
         call = self._new_call(charger, request, action.name, queues, ttl_s)

@@ -1,7 +1,7 @@
 """Frames without their secrets, for everything that is kept or shown. Decision 9 of docs/architecture.md. Pure.
 
-Secret are: the value of the configuration key AuthorizationKey (REQUIREMENTS Z-8), and the credentials inside URLs
-that files are fetched from or sent to (3.7).
+Secret are: the value of the configuration key AuthorizationKey (REQUIREMENTS Z-8) and of vendors' keys whose names say so
+(`is_secret`), and the credentials inside URLs that files are fetched from or sent to (3.7).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import msgspec
 
 from ocppd.errors import ErrorCode
 from ocppd.ocppj.frames import CallError, CallResult
+from ocppd.v16.configuration_keys import SECRET_ENDINGS, SECRET_MARKS, is_secret
 from ocppd.v16.core import ChangeConfigurationRequest
 from ocppd.v16.types import ConfigurationStatus, Message
 
 HIDDEN: Final = "***"
 #: What is kept of a frame that may hold a secret and cannot be read.
 HIDDEN_FRAME: Final = '"***"'
-SECRET_KEYS: Final = frozenset({"authorizationkey"})
 #: Where a URL may carry credentials, per action, as a path of member names.
 URL_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
     "GetDiagnostics": ("location",),
@@ -31,6 +31,8 @@ URL_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#]*@")
 #: The same inside JSON text, where a slash may be escaped.
 _CREDENTIALS_IN_JSON: Final = re.compile(r'(:(?:\\?/){2})[^/?#"\\]*@')
+
+_NO_LETTERS: Final = re.compile("[^a-z]+")
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -69,12 +71,13 @@ def redact_answer(action: str, frame: str) -> str:
 
 def _may_name_secret(frame: str) -> bool:
     folded = frame.casefold()
-    return "\\u" in folded or any(key in folded for key in SECRET_KEYS)
+    letters = _NO_LETTERS.sub("", folded)
+    return "\\u" in folded or any(mark in letters for mark in (*SECRET_MARKS, *SECRET_ENDINGS))
 
 
 def changes_secret(request: Message) -> bool:
     """Whether this call of ours gives the charger a secret."""
-    return isinstance(request, ChangeConfigurationRequest) and request.key.strip().casefold() in SECRET_KEYS
+    return isinstance(request, ChangeConfigurationRequest) and is_secret(request.key)
 
 
 def without_texts(result: CallResult | CallError) -> CallResult | CallError:
@@ -90,7 +93,7 @@ def without_texts(result: CallResult | CallError) -> CallResult | CallError:
 
 
 def _hide_value(entry: Any, member: str) -> bool:
-    if not isinstance(entry, dict) or str(entry.get("key", "")).strip().casefold() not in SECRET_KEYS or member not in entry:
+    if not isinstance(entry, dict) or not is_secret(str(entry.get("key", ""))) or member not in entry:
         return False
     entry[member] = HIDDEN
     return True

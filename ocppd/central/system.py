@@ -15,12 +15,15 @@ from ocppd.bus.api import Bus
 from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.boots import Boots
 from ocppd.central.calls import Ended
+from ocppd.central.capabilities import Capabilities
 from ocppd.central.certificate_desk import CertificateDesk, Workshop
 from ocppd.central.chargers import Chargers
 from ocppd.central.charging.following import ChargingFollower
 from ocppd.central.charging.sending import Sending
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
+from ocppd.central.configuration import Mirror
+from ocppd.central.configuration_watcher import ConfigurationWatcher
 from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
 from ocppd.central.ends import Ends, Hooks
@@ -74,7 +77,9 @@ class CentralSystem:
         waiters = Waiters(clock)
         self._bus = bus
         self._ends = Ends(storage, clock, Hooks(self._call_ended, self._answered, self._refused), waiters, bus)
-        self.commands = Commands(storage, self.chargers, clock, self._ends, waiters, bus)
+        self.capabilities = Capabilities(storage.configuration, clock)
+        self.commands = Commands(storage, self.chargers, clock, self._ends, waiters, bus, objection=self.capabilities.objection)
+        self.mirror = Mirror(storage.configuration, self.commands, self.capabilities, clock)
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
@@ -89,6 +94,7 @@ class CentralSystem:
             Registers(storage),
             ChargingFollower(storage, self.charging, clock),
             self.certificates,
+            ConfigurationWatcher(storage.configuration, self.mirror, self.chargers, clock, self.unasked.allowed),
         )
         self._watchers = Watchers(watchers, self.unasked.allowed, awaited)
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")

@@ -63,9 +63,14 @@ HEX_PREFIX = "hex:"
 MAX_SHOWN_KEY = 40
 
 #: Keys that are true or false, and their settings.
-FLAGS = {"AssumeSubprotocol": "assume_subprotocol", "Quiet": "quiet", "AcceptWithoutBoot": "accept_without_boot"}
+FLAGS = {
+    "AssumeSubprotocol": "assume_subprotocol",
+    "Quiet": "quiet",
+    "AcceptWithoutBoot": "accept_without_boot",
+    "ReadConfiguration": "read_configuration",
+}
 #: What holds for every charger that does not say otherwise.
-COMMON_KEYS = ("Quiet", "AcceptWithoutBoot", "CertificatePolicy", "CertificateName")
+COMMON_KEYS = ("Quiet", "AcceptWithoutBoot", "ReadConfiguration", "CertificatePolicy", "CertificateName")
 CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags", "CpoName", "CertificateDays", *COMMON_KEYS)
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),

@@ -93,6 +93,8 @@ class ChargerSettings:
     supply_phases: int = 3
     certificate_policy: CertificatePolicy = CertificatePolicy.AUTOMATIC
     certificate_name: CertificateName = CertificateName.SERIAL_NUMBER
+    #: Ask for the configuration after the boot of another machine or firmware.
+    read_configuration: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

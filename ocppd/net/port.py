@@ -27,6 +27,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         chargers=central.chargers,
         cluster=central.cluster,
         commands=central.commands,
+        mirror=central.mirror,
         queries=central.queries,
         charging=central.charging,
         feed=central.feed,

@@ -15,8 +15,10 @@ from sqlalchemy import bindparam, select
 from ocppd.storage import (
     charger_certificates,
     charging_effects,
+    configuration,
     follow_ups,
     installed_certificates,
+    refused_actions,
     security_events,
     wishes,
 )
@@ -37,7 +39,7 @@ def joined(*tables: Mapping[str, Sequence[F]]) -> dict[str, tuple[F, ...]]:
 
 
 #: A BootNotification was recorded.
-ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = (follow_ups.booted,)
+ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = (follow_ups.booted, configuration.booted)
 #: A StatusNotification was recorded.
 ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = (follow_ups.status_notified,)
 #: A transaction has begun, of that id; not told of a start that is repeated.
@@ -62,13 +64,17 @@ ON_END_OF_CALL: Final = joined(
     {
         "CertificateSigned": (charger_certificates.signed_ended,),
         "ChangeAvailability": (wishes.answered,),
+        "ChangeConfiguration": (configuration.call_ended,),
         "ClearChargingProfile": (charging_effects.clear_ended,),
         "DeleteCertificate": (installed_certificates.deleted,),
+        "GetConfiguration": (configuration.call_ended,),
         "GetInstalledCertificateIds": (installed_certificates.listed,),
         "InstallCertificate": (installed_certificates.installed,),
         "SetChargingProfile": (charging_effects.set_ended,),
     },
 )
+#: The same, whatever its action.
+ON_END_OF_ANY_CALL: Final[tuple[Callable[[Unit, EndedCall], None], ...]] = (refused_actions.call_ended,)
 
 _ENDED = Statement(
     select(
@@ -130,13 +136,11 @@ def call_accepted(unit: Unit, call: NewCall, sequence: int) -> None:
 
 def call_ended(unit: Unit, message_id: str, at_ms: int | None) -> None:
     """A call of ours has ended; now, where the caller does not know when."""
-    if not ON_END_OF_CALL:
-        return
     row = unit.one(_ENDED, {"the_id": message_id})
-    if row is None or row[3] not in ON_END_OF_CALL:
+    if row is None:
         return
     sequence, _, charger, action, state, frame, answer, outcome, created_ms, sent_ms = row
     ended_ms = at_ms if at_ms is not None else sent_ms or created_ms
     ended = EndedCall(sequence, message_id, charger, action, MessageState(state), ended_ms, frame, answer, outcome, sent_ms)
-    for follow in ON_END_OF_CALL[action]:
+    for follow in (*ON_END_OF_CALL.get(action, ()), *ON_END_OF_ANY_CALL):
         follow(unit, ended)

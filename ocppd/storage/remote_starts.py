@@ -11,15 +11,25 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Select, Text, and_, bindparam, exists, func, insert, or_, select, update
 
 from ocppd.storage.records import NewCall
-from ocppd.storage.schema import IS_OUR_CALL, messages, remote_starts
+from ocppd.storage.schema import IS_OUR_CALL, configuration, messages, remote_starts
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
+from ocppd.v16.configuration_keys import key_of
 
-#: After sending, for so long: chargers wait for the plug for their ConnectionTimeOut, often a minute or two.
+#: After sending, for so long, where the charger's ConnectionTimeOut is not known: often that is a minute or two.
 WINDOW_MS: Final = 5 * 60 * 1000
+#: Where it is known, for so much longer (T-9), and never for longer than that together: it may be nonsense.
+BEYOND_TIMEOUT_MS: Final = 60 * 1000
+LONGEST_WINDOW_MS: Final = 24 * 3600 * 1000
 #: A start that its charger says was earlier than that before the operator's request is another one (G-2).
 TOLERANCE_MS: Final = 5 * 60 * 1000
+_TIMEOUT_KEY: Final = key_of("ConnectionTimeOut")
 
-_KEPT = Statement(values_of(insert(remote_starts), "sequence", "charger", "connector_id", "id_tag_key"))
+_KEPT = Statement(values_of(insert(remote_starts), "sequence", "charger", "connector_id", "id_tag_key", "window_ms"))
+_TIMEOUT = Statement(
+    select(configuration.c.number).where(
+        configuration.c.charger == bindparam("the_charger"), configuration.c.key == bindparam("the_key")
+    )
+)
 _connector = bindparam("the_connector", type_=BigInteger())
 
 
@@ -35,7 +45,9 @@ def _waiting(what: Any) -> Select[Any]:
             or_(remote_starts.c.connector_id.is_(None), _connector.is_(None), remote_starts.c.connector_id == _connector),
             messages.c.state.in_([bindparam("sent", type_=Text()), bindparam("completed", type_=Text())]),
             or_(messages.c.outcome.is_(None), messages.c.outcome == bindparam("accepted", type_=Text())),
-            messages.c.sent_ms >= bindparam("since_ms", type_=BigInteger()),
+            messages.c.sent_ms
+            >= bindparam("now_ms", type_=BigInteger())
+            - func.coalesce(remote_starts.c.window_ms, bindparam("window_ms", type_=BigInteger())),
             messages.c.created_ms <= bindparam("created_by_ms", type_=BigInteger()),
         )
     )
@@ -69,8 +81,17 @@ def kept(unit: Unit, call: NewCall, sequence: int) -> None:
             "charger": call.charger,
             "connector_id": wanted.connector_id,
             "id_tag_key": wanted.id_tag_key,
+            "window_ms": _window(unit, call.charger),
         }
         unit.send(_KEPT, row)
+
+
+def _window(unit: Unit, charger: str) -> int | None:
+    """How long a remote start is expected at this charger; None where it never told its ConnectionTimeOut."""
+    row = unit.one(_TIMEOUT, {"the_charger": charger, "the_key": _TIMEOUT_KEY})
+    if row is None or row[0] is None or row[0] < 0:
+        return None
+    return min(int(row[0]) * 1000 + BEYOND_TIMEOUT_MS, LONGEST_WINDOW_MS)
 
 
 def sought(charger: str, key: str, now_ms: int, connector_id: int | None = None, started_ms: int | None = None) -> Parameters:
@@ -82,7 +103,8 @@ def sought(charger: str, key: str, now_ms: int, connector_id: int | None = None,
         "sent": "sent",
         "completed": "completed",
         "accepted": "Accepted",
-        "since_ms": now_ms - WINDOW_MS,
+        "now_ms": now_ms,
+        "window_ms": WINDOW_MS,
         "created_by_ms": (now_ms if started_ms is None else started_ms) + TOLERANCE_MS,
     }
 

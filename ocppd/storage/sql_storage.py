@@ -29,6 +29,7 @@ from ocppd.storage import (
 from ocppd.storage.certificate_records import SqlCertificates, SqlSecurityEvents
 from ocppd.storage.charging_records import SqlCharging
 from ocppd.storage.clean import cleaned
+from ocppd.storage.configuration_records import SqlConfiguration
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
 from ocppd.storage.follow_up_records import SqlFollowUps
@@ -111,6 +112,7 @@ class SqlStorage:
         self.charging = SqlCharging(self)
         self.certificates = SqlCertificates(self)
         self.security_events = SqlSecurityEvents(self)
+        self.configuration = SqlConfiguration(self, node)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

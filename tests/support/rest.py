@@ -157,6 +157,7 @@ class Served:
             chargers=self.system.chargers,
             cluster=self.system.cluster,
             commands=self.system.commands,
+            mirror=self.system.mirror,
             queries=self.system.queries,
             feed=self.system.feed,
             rules=self.system.rules,

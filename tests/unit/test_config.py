@@ -51,6 +51,15 @@ class ConfigurationCase(SynchronousTestCase):
 class AcceptedTests(ConfigurationCase):
     """What an operator may write."""
 
+    def test_what_holds_for_all(self) -> None:
+        """B-8: Quiet and ReadConfiguration hold for all chargers, but for those that say otherwise."""
+        self.assertEqual((self.load_charger().quiet, self.load_charger().read_configuration), (False, True))
+        own = [{"Name": "A"}, {"Name": "B", "Quiet": False, "ReadConfiguration": True}]
+        found = self.load_value({"Quiet": True, "ReadConfiguration": False, "Chargers": own}).chargers
+        self.assertEqual([(each.quiet, each.read_configuration) for each in found.values()], [(True, False), (False, True)])
+        self.assertRefused({"Chargers": [], "Quiet": 1}, "Quiet", "expected true or false")
+        self.assertRefused({"Chargers": [{"Name": "A", "Quiet": "no"}]}, "Chargers[0].Quiet", "expected true or false")
+
     def test_keys_of_the_seed(self) -> None:
         """The keys that the seed project knows work as they are there, its heartbeat interval of 10 s included."""
         found = self.load_value(

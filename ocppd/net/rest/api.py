@@ -14,6 +14,7 @@ from ocppd.central.chargers import Chargers
 from ocppd.central.charging.sending import Sending
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
+from ocppd.central.configuration import Mirror
 from ocppd.central.feed import Feed
 from ocppd.central.queries import Queries
 from ocppd.clock import Clock
@@ -116,6 +117,7 @@ class Api:
     chargers: Chargers
     cluster: Cluster
     commands: Commands
+    mirror: Mirror
     queries: Queries
     feed: Feed
     rules: Rules

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from ocppd.storage.api.certificates import CertificateRecords, SecurityEventRecords
 from ocppd.storage.api.charging import ChargingRecords
+from ocppd.storage.api.configuration import ConfigurationRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.records import (
     Acceptance,
@@ -267,6 +268,10 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def security_events(self) -> SecurityEventRecords:
         """What chargers tell of their security."""
+
+    @property
+    def configuration(self) -> ConfigurationRecords:
+        """The configuration keys of chargers."""
 
     @property
     def shared(self) -> bool:

@@ -35,6 +35,7 @@ class EventKind(StrEnum):
     CERTIFICATE_REQUEST_PENDING = "certificateRequestPending"
     CERTIFICATE_REQUEST_ENDED = "certificateRequestEnded"
     CRITICAL_SECURITY_EVENT = "criticalSecurityEvent"
+    CONFIGURATION_DRIFTED = "configurationDrifted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ocppd.storage.schema.charging import (
     charging_profiles,
     charging_templates,
 )
+from ocppd.storage.schema.configuration import configuration, configuration_readings, refused_actions
 from ocppd.storage.schema.follow_ups import IS_UNDECIDED, IS_UNTOLD, IS_WISH, follow_ups
 from ocppd.storage.schema.journal import (
     IS_FROM_CHARGER,
@@ -67,6 +68,8 @@ __all__ = [
     "charging_profile_ids",
     "charging_profiles",
     "charging_templates",
+    "configuration",
+    "configuration_readings",
     "connectors",
     "events",
     "follow_ups",
@@ -77,6 +80,7 @@ __all__ = [
     "meter_values",
     "nodes",
     "probe",
+    "refused_actions",
     "remote_starts",
     "security_events",
     "statuses",

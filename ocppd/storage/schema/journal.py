@@ -261,6 +261,8 @@ remote_starts = Table(
     Column("connector_id", BigInteger),
     Column("id_tag_key", Text, nullable=False),
     Column("transaction_id", Integer),
+    # How long after it was sent its transaction may begin (REQUIREMENTS T-9); null where the charger never told.
+    Column("window_ms", BigInteger),
     Index("remote_starts_waiting", "charger", "id_tag_key", "sequence", sqlite_where=IS_UNBOUND, postgresql_where=IS_UNBOUND),
 )
 

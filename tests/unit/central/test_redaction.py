@@ -27,6 +27,17 @@ class CallTests(SynchronousTestCase):
             shown = redact_call("ChangeConfiguration", call("ChangeConfiguration", {"key": key, "value": SECRET}))
             self.assertEqual(json.loads(shown), [2, "id", "ChangeConfiguration", {"key": key, "value": "***"}])
 
+    def test_passwords_of_vendors(self) -> None:
+        """Z-8: so is the value of a vendor's key whose name says that it is a password, also in what a charger tells."""
+        self.assertNotIn(
+            SECRET, redact_call("ChangeConfiguration", call("ChangeConfiguration", {"key": "FTP-Pwd", "value": SECRET}))
+        )
+        self.assertTrue(changes_secret(ChangeConfigurationRequest(key="WiFi_Pass.Word", value=SECRET)))
+        entries = [{"key": name, "readonly": False, "value": SECRET} for name in ("SIM pin", "Wifi_PSK", "x.SECRET")]
+        told = json.dumps([3, "id", {"configurationKey": [*entries, {"key": "Colour", "readonly": False, "value": "red"}]}])
+        shown = redact_answer("GetConfiguration", told)
+        self.assertEqual((shown.count("***"), SECRET in shown, "red" in shown), (3, False, True))
+
     def test_url_credentials(self) -> None:
         """User and password in a URL are hidden, in each action that carries one; the URL stays readable."""
         url, hidden = f"ftp://user:{SECRET}@host:21/a@b?c=d@e", "ftp://***@host:21/a@b?c=d@e"

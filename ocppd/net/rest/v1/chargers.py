@@ -27,6 +27,7 @@ from ocppd.net.rest.parameters import (
 )
 from ocppd.net.rest.problems import NoConnection, NoConnector
 from ocppd.net.rest.routing import Incoming, Route
+from ocppd.net.rest.v1.configuration_shapes import capabilities
 from ocppd.storage.records import ConnectorRecord
 from ocppd.v16.types import RegistrationStatus
 
@@ -87,7 +88,9 @@ def _chargers(found: list[ChargerView], wanted: Page, behind: str | None) -> Res
 async def get_charger(api: Api, incoming: Incoming, name: str) -> Response:
     """`GET /chargers/{name}`."""
     incoming.query()
-    return json_answer(shapes.charger(await api.queries.charger(name)))
+    view = await api.queries.charger(name)
+    told = capabilities(await api.mirror.capabilities.read(name))
+    return json_answer({**shapes.charger(view), **({"capabilities": told} if told else {})})
 
 
 async def get_connection(api: Api, incoming: Incoming, name: str) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from klein import Response
@@ -47,11 +48,20 @@ async def post_command(api: Api, incoming: Incoming, name: str, action: str) -> 
     if incoming.has_header("idempotency-key"):
         raise KeyNotSupported
     request = build(command.request, incoming.json_object(action))
+    warnings = await warnings_about(api, name, action)
     submitted = maybeDeferred(api.commands.submit, name, request, offline=options.get("offline"), ttl_s=options.get("ttl"))
-    return await answered(api, submitted, options.get("wait", 0))
+    return await answered(api, submitted, options.get("wait", 0), warnings)
 
 
-async def answered(api: Api, submitted: Deferred[MessageRecord], wait_s: float) -> Response:
+async def warnings_about(api: Api, name: str, action: str) -> list[str]:
+    """What speaks against a command and does not forbid it, as far as the records can be reached (E-3, 2.4)."""
+    try:
+        return (await api.mirror.capabilities.of(name)).warnings(action)
+    except StorageUnavailable:
+        return []
+
+
+async def answered(api: Api, submitted: Deferred[MessageRecord], wait_s: float, warnings: Sequence[str] = ()) -> Response:
     """The answer to a command, once it is accepted, or after so many seconds for its charger's.
 
     Whoever goes away meanwhile has sent it all the same.
@@ -60,11 +70,12 @@ async def answered(api: Api, submitted: Deferred[MessageRecord], wait_s: float) 
     try:
         ended = await api.commands.wait(record, wait_s)
     except StorageUnavailable:
-        return _answer(record)  # what became of it cannot be read, but it was accepted
+        return _answer(record, shapes.message(record), warnings)  # what became of it cannot be read, but it was accepted
     try:
-        return _answer(ended, await message_shape(api, ended))
+        shape = await message_shape(api, ended)
     except StorageUnavailable:
-        return _answer(ended)
+        shape = shapes.message(ended)
+    return _answer(ended, shape, warnings)
 
 
 def _command(name: str) -> Action:
@@ -80,13 +91,11 @@ def _close(name: str) -> list[str]:
     return [spelt[close] for close in difflib.get_close_matches(name.lower(), spelt, 3)]
 
 
-def _answer(record: MessageRecord, shape: shapes.Shape | None = None) -> Response:
-    shape = shapes.message(record) if shape is None else shape
+def _answer(record: MessageRecord, shape: shapes.Shape, warnings: Sequence[str]) -> Response:
     headers: dict[str, str] = {"Location": f"/api/v1/messages/{record.message_id}"}
-    if record.state in UNFINISHED:
-        return json_answer(shape, 202, headers)
-    if record.state is MessageState.COMPLETED:
-        return json_answer(shape, 200, headers)
+    if record.state in UNFINISHED or record.state is MessageState.COMPLETED:
+        told = {**shape, "warnings": list(warnings)} if warnings else shape
+        return json_answer(told, 202 if record.state in UNFINISHED else 200, headers)
     return problem_answer(problem_of_end(record), headers)
 
 
