@@ -24,8 +24,10 @@ from ocppd.central.feed import Feed
 from ocppd.central.foreign_tags import External, ForeignTags, Purpose, Question
 from ocppd.central.handler_names import ERROR_HANDLER, REQUEST_SUFFIX, RESPONSE_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers
+from ocppd.central.known_keys import KnownKeys, nothing_known
 from ocppd.central.queries import Queries
 from ocppd.central.recorder import Recorder
+from ocppd.central.reservations import Reservations
 from ocppd.central.waiters import Waiters
 from ocppd.central.watching import Watchers
 from ocppd.clock import Clock, now_ms
@@ -70,7 +72,10 @@ class CentralSystem:
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
-        self._watchers = Watchers()
+        #: What is known of the configuration keys of chargers.
+        known_keys: KnownKeys = nothing_known
+        self.reservations = Reservations(storage, self.rules, self.chargers, self.commands, known_keys)
+        self._watchers = Watchers((self.reservations,))
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)
         recorder = Recorder(storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle)

@@ -214,6 +214,7 @@ def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState
         },
     )
     remote_starts.kept(unit, call, int(row[0]))
+    consequences.call_created(unit, call, int(row[0]))
     return int(row[0])
 
 

@@ -12,22 +12,28 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, Start, Status, TransactionRecord
+from ocppd.storage import reservations
+from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, NewCall, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
 
 #: A BootNotification was recorded.
 ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = ()
 #: A StatusNotification was recorded.
-ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = ()
+ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = (reservations.status_notified,)
 #: A transaction has begun, of that id; not told of a start that is repeated.
-ON_START: Final[tuple[Callable[[Unit, Inbound, Start, int], None], ...]] = ()
+ON_START: Final[tuple[Callable[[Unit, Inbound, Start, int], None], ...]] = (reservations.begun,)
 #: A transaction has been stopped by its charger, or closed by an operator.
 ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None], ...]] = ()
 #: A message that is journaled and has no other effect, by its action; with its sequence.
 ON_MESSAGE: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = {}
+#: A call of ours was journaled, by its action; with its sequence.
+ON_CALL: Final[Mapping[str, tuple[Callable[[Unit, NewCall, int], None], ...]]] = {"ReserveNow": (reservations.requested,)}
 #: A call of ours has come to a final state, by its action. A late answer is another end.
-ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {}
+ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {
+    "ReserveNow": (reservations.answered,),
+    "CancelReservation": (reservations.cancelled,),
+}
 
 _ENDED = Statement(
     select(
@@ -73,6 +79,12 @@ def message_received(unit: Unit, message: Inbound, sequence: int) -> None:
     """A message without any other effect was journaled."""
     for follow in ON_MESSAGE.get(message.action, ()):
         follow(unit, message, sequence)
+
+
+def call_created(unit: Unit, call: NewCall, sequence: int) -> None:
+    """A call of ours was journaled, and may be sent."""
+    for follow in ON_CALL.get(call.action, ()):
+        follow(unit, call, sequence)
 
 
 def call_ended(unit: Unit, message_id: str, at_ms: int | None) -> None:

@@ -67,6 +67,7 @@ from ocppd.storage.records import (
     TransactionRecord,
     UnknownIdTag,
 )
+from ocppd.storage.reservation_records import SqlReservations
 from ocppd.storage.secrets import Secrets
 from ocppd.storage.unit import Unit
 from ocppd.storage.writer import Writer
@@ -104,6 +105,7 @@ class SqlStorage:
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
+        self.reservations = SqlReservations(self)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -154,6 +154,7 @@ class Served:
             queries=self.system.queries,
             feed=self.system.feed,
             rules=self.system.rules,
+            reservations=self.system.reservations,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ocppd.storage.api.reservations import ReservationRecords
 from ocppd.storage.records import (
     Acceptance,
     Boot,
@@ -252,6 +253,10 @@ class NodeRecords(Protocol):
 
 class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, EventRecords, NodeRecords, Protocol):
     """All records of an installation."""
+
+    @property
+    def reservations(self) -> ReservationRecords:
+        """Reservations."""
 
     @property
     def shared(self) -> bool:

@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     FIRMWARE_CHANGED = "firmwareChanged"
     STOP_MISSING = "stopMissing"
     TRANSACTION_CLOSED = "transactionClosed"
+    RESERVATION_CHANGED = "reservationChanged"
 
 
 @dataclass(frozen=True, slots=True)

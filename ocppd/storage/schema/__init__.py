@@ -24,9 +24,11 @@ from ocppd.storage.schema.journal import (
     transactions,
     unknown_id_tags,
 )
+from ocppd.storage.schema.reservations import IS_LIVE, reservation_numbers, reservations
 
 __all__ = [
     "IS_FROM_CHARGER",
+    "IS_LIVE",
     "IS_OPEN",
     "IS_OUR_CALL",
     "IS_PENDING",
@@ -44,6 +46,8 @@ __all__ = [
     "nodes",
     "probe",
     "remote_starts",
+    "reservation_numbers",
+    "reservations",
     "statuses",
     "transactions",
     "unknown_id_tags",

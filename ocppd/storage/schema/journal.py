@@ -129,6 +129,8 @@ transactions = Table(
     Column("close_reason", Text),
     # The id of the RemoteStartTransaction that it came of.
     Column("remote_start", Text),
+    # The reservation that it has used, by the id of its ReserveNow.
+    Column("reservation", Text),
     Index(
         "transactions_start",
         "charger",
