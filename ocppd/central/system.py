@@ -25,6 +25,7 @@ from ocppd.central.foreign_tags import External, ForeignTags, Purpose, Question
 from ocppd.central.handler_names import ERROR_HANDLER, REQUEST_SUFFIX, RESPONSE_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.known_keys import KnownKeys, nothing_known
+from ocppd.central.local_lists import LocalLists
 from ocppd.central.queries import Queries
 from ocppd.central.recorder import Recorder
 from ocppd.central.reservations import Reservations
@@ -75,7 +76,8 @@ class CentralSystem:
         #: What is known of the configuration keys of chargers.
         known_keys: KnownKeys = nothing_known
         self.reservations = Reservations(storage, self.rules, self.chargers, self.commands, known_keys)
-        self._watchers = Watchers((self.reservations,))
+        self.local_lists = LocalLists(storage, self.rules, self.chargers, self.commands, clock, bus.node, known_keys)
+        self._watchers = Watchers((self.reservations, self.local_lists))
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)
         recorder = Recorder(storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle)

@@ -31,6 +31,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         feed=central.feed,
         rules=central.rules,
         reservations=central.reservations,
+        local_lists=central.local_lists,
         storage=storage,
         clock=reactor,
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),

@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from ocppd.storage import reservations
+from ocppd.storage import local_list_effects, reservations
 from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, NewCall, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
@@ -20,7 +20,10 @@ from ocppd.storage.unit import Statement, Unit
 #: A BootNotification was recorded.
 ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = ()
 #: A StatusNotification was recorded.
-ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = (reservations.status_notified,)
+ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = (
+    reservations.status_notified,
+    local_list_effects.status_notified,
+)
 #: A transaction has begun, of that id; not told of a start that is repeated.
 ON_START: Final[tuple[Callable[[Unit, Inbound, Start, int], None], ...]] = (reservations.begun,)
 #: A transaction has been stopped by its charger, or closed by an operator.
@@ -33,6 +36,8 @@ ON_CALL: Final[Mapping[str, tuple[Callable[[Unit, NewCall, int], None], ...]]] =
 ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {
     "ReserveNow": (reservations.answered,),
     "CancelReservation": (reservations.cancelled,),
+    "SendLocalList": (local_list_effects.sent,),
+    "GetLocalListVersion": (local_list_effects.told,),
 }
 
 _ENDED = Statement(

@@ -29,6 +29,7 @@ from ocppd.storage import (
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
+from ocppd.storage.local_list_records import SqlLocalLists
 from ocppd.storage.readers import Readers, Runs
 from ocppd.storage.records import (
     Acceptance,
@@ -106,6 +107,7 @@ class SqlStorage:
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
         self.reservations = SqlReservations(self)
+        self.local_lists = SqlLocalLists(self)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -155,6 +155,7 @@ class Served:
             feed=self.system.feed,
             rules=self.system.rules,
             reservations=self.system.reservations,
+            local_lists=self.system.local_lists,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

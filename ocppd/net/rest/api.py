@@ -13,10 +13,12 @@ from ocppd.central.chargers import Chargers
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
 from ocppd.central.feed import Feed
+from ocppd.central.local_lists import LocalLists
 from ocppd.central.queries import Queries
 from ocppd.central.reservations import Reservations
 from ocppd.clock import Clock
 from ocppd.net.rest.access import AccessRules
+from ocppd.storage.api.local_lists import LocalListRecords
 from ocppd.storage.api.reservations import ReservationRecords
 from ocppd.storage.records import (
     Changed,
@@ -72,6 +74,10 @@ class Lists(IdTags, Protocol):
     def reservations(self) -> ReservationRecords:
         """Reservations."""
 
+    @property
+    def local_lists(self) -> LocalListRecords:
+        """Local authorization lists."""
+
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""
 
@@ -105,6 +111,7 @@ class Api:
     feed: Feed
     rules: Rules
     reservations: Reservations
+    local_lists: LocalLists
     storage: Lists
     clock: Clock
     access: AccessRules

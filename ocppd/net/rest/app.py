@@ -29,6 +29,7 @@ from ocppd.net.rest.v1 import (
     events,
     id_tag_import,
     id_tags,
+    local_lists,
     messages,
     meter_values,
     reservations,
@@ -50,6 +51,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *id_tags.ROUTES,
     *id_tag_import.ROUTES,
     *reservations.ROUTES,
+    *local_lists.ROUTES,
 )
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ocppd.storage.api.local_lists import LocalListRecords
 from ocppd.storage.api.reservations import ReservationRecords
 from ocppd.storage.records import (
     Acceptance,
@@ -257,6 +258,10 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def reservations(self) -> ReservationRecords:
         """Reservations."""
+
+    @property
+    def local_lists(self) -> LocalListRecords:
+        """Local authorization lists."""
 
     @property
     def shared(self) -> bool:

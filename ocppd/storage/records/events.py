@@ -29,6 +29,7 @@ class EventKind(StrEnum):
     STOP_MISSING = "stopMissing"
     TRANSACTION_CLOSED = "transactionClosed"
     RESERVATION_CHANGED = "reservationChanged"
+    LOCAL_LIST_CHANGED = "localListChanged"
 
 
 @dataclass(frozen=True, slots=True)

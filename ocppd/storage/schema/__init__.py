@@ -24,9 +24,12 @@ from ocppd.storage.schema.journal import (
     transactions,
     unknown_id_tags,
 )
+from ocppd.storage.schema.local_lists import IS_DUE, IS_FOLLOWING, local_lists
 from ocppd.storage.schema.reservations import IS_LIVE, reservation_numbers, reservations
 
 __all__ = [
+    "IS_DUE",
+    "IS_FOLLOWING",
     "IS_FROM_CHARGER",
     "IS_LIVE",
     "IS_OPEN",
@@ -40,6 +43,7 @@ __all__ = [
     "connectors",
     "events",
     "id_tags",
+    "local_lists",
     "messages",
     "metadata",
     "meter_values",

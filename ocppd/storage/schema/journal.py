@@ -164,6 +164,8 @@ id_tags = Table(
     Column("note", Text),
     Column("version", BigInteger, nullable=False),
     Index("id_tags_of_parent", "parent_key", "key"),
+    # Whether any has changed is asked for all of them.
+    Index("id_tags_versions", "version"),
 )
 
 #: Tags that were presented, and refused because nobody knows them.
