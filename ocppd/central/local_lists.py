@@ -58,7 +58,6 @@ class LocalLists(Watcher):
         chargers: Chargers,
         commands: Commands,
         clock: Clock,
-        node: str,
         known_keys: KnownKeys,
         may_act: Callable[[str], bool] = lambda charger: True,
     ) -> None:
@@ -68,7 +67,6 @@ class LocalLists(Watcher):
         self._chargers = chargers
         self._commands = commands
         self._clock = clock
-        self._node = node
         self._known_keys = known_keys
         self._may_act = may_act
         #: Those that are seen to, with who waits for that.
@@ -100,7 +98,7 @@ class LocalLists(Watcher):
         room = AT_ONCE - len(self._running)
         if room > 0:
             # Those of chargers that may not be asked now stand in nobody's way.
-            due = await self._records.due(self._node, now_ms, AT_ONCE * 20)
+            due = await self._records.due(now_ms, AT_ONCE * 20)
             for charger in [each for each in due if self._may_act(each)][:room]:
                 self.look(charger)
 
@@ -154,7 +152,7 @@ class LocalLists(Watcher):
 
     def _work(self, charger: str) -> Deferred[Work | None]:
         now = now_ms(self._clock)
-        return self._records.work(charger, self._node, self._rules.configured, self.digest, now)
+        return self._records.work(charger, self._rules.configured, self.digest, now)
 
     async def _limits(self, found: LocalList) -> plan.Limits:
         """The operator's word comes first: chargers' own do not always hold what they promise."""

@@ -76,7 +76,7 @@ class CentralSystem:
         #: What is known of the configuration keys of chargers.
         known_keys: KnownKeys = nothing_known
         self.reservations = Reservations(storage, self.rules, self.chargers, self.commands, known_keys)
-        self.local_lists = LocalLists(storage, self.rules, self.chargers, self.commands, clock, bus.node, known_keys)
+        self.local_lists = LocalLists(storage, self.rules, self.chargers, self.commands, clock, known_keys)
         self._watchers = Watchers((self.reservations, self.local_lists))
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)

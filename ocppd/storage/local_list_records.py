@@ -11,10 +11,11 @@ from ocppd.storage.records.local_lists import ListChanged, ListState, LocalList,
 
 
 class SqlLocalLists:
-    """The use cases of `local_lists`, each in a transaction."""
+    """The use cases of `local_lists`, each in a transaction. `node` is the identity of this process."""
 
-    def __init__(self, storage: Access) -> None:
+    def __init__(self, storage: Access, node: str) -> None:
         self._storage = storage
+        self._node = node
 
     def put(self, charger: str, wanted: Wanted, expected: int | None, now_ms: int) -> Deferred[ListChanged]:
         return self._storage.write(local_lists.put, charger, wanted, expected, now_ms)
@@ -37,11 +38,11 @@ class SqlLocalLists:
 
         return self._storage.read(local_lists.stale, digest).addCallback(found)
 
-    def due(self, node: str, now_ms: int, limit: int) -> Deferred[list[str]]:
-        return self._storage.read(local_lists.due, node, now_ms, limit)
+    def due(self, now_ms: int, limit: int) -> Deferred[list[str]]:
+        return self._storage.read(local_lists.due, self._node, now_ms, limit)
 
-    def work(self, charger: str, node: str, configured: Configured, digest: str, now_ms: int) -> Deferred[Work | None]:
-        return self._storage.write(local_lists.work, charger, node, configured, digest, now_ms)
+    def work(self, charger: str, configured: Configured, digest: str, now_ms: int) -> Deferred[Work | None]:
+        return self._storage.write(local_lists.work, charger, self._node, configured, digest, now_ms)
 
     def sending(self, charger: str, version: int) -> Deferred[None]:
         return self._storage.write(local_lists.sending, charger, version)

@@ -107,7 +107,7 @@ class SqlStorage:
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
         self.reservations = SqlReservations(self)
-        self.local_lists = SqlLocalLists(self)
+        self.local_lists = SqlLocalLists(self, node)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

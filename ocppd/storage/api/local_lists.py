@@ -34,10 +34,10 @@ class LocalListRecords(Protocol):
     def follow(self, digest: str, now_ms: int) -> Deferred[int]:
         """Those that follow id tags which have changed are behind from now on; fires with how many there were."""
 
-    def due(self, node: str, now_ms: int, limit: int) -> Deferred[list[str]]:
+    def due(self, now_ms: int, limit: int) -> Deferred[list[str]]:
         """Chargers that this node holds, and whose lists are to be seen to."""
 
-    def work(self, charger: str, node: str, configured: Configured, digest: str, now_ms: int) -> Deferred[Work | None]:
+    def work(self, charger: str, configured: Configured, digest: str, now_ms: int) -> Deferred[Work | None]:
         """Take it on, or go on with it; None where there is nothing to do, or another living node is at it."""
 
     def sending(self, charger: str, version: int) -> Deferred[None]:
