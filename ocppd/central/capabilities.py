@@ -13,6 +13,7 @@ from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 
+from ocppd.central.charging.limits import ChargerLimits, limits_of
 from ocppd.clock import Clock, now_ms
 from ocppd.errors import Conflict
 from ocppd.storage.api.configuration import ConfigurationRecords
@@ -132,6 +133,18 @@ class Capabilities:
     def value(self, charger: str, key: str) -> Deferred[str | None]:
         """The value of one key of a charger."""
         return self.of(charger).addCallback(lambda known: known.value(key))
+
+    def charging_limits(self, charger: str) -> Deferred[ChargerLimits]:
+        """What a charger says that it can take of charging profiles (K-3, K-4)."""
+
+        def limits(known: Known) -> ChargerLimits:
+            return limits_of({each.name: each.value for each in known.keys.values() if each.value is not None})
+
+        return self.of(charger).addCallback(limits)
+
+    def chain_size(self, charger: str) -> Deferred[int | None]:
+        """How many characters of a certificate chain a charger takes (Q-3)."""
+        return self.of(charger).addCallback(lambda known: known.integer("CertificateSignedMaxChainSize"))
 
     def supports(self, charger: str, profile: Profile) -> Deferred[bool | None]:
         """Whether a charger says that it has this profile; None where it says nothing."""

@@ -49,12 +49,12 @@ Run = Callable[..., Deferred[Any]]
 #: Sends a call to a charger; see `Commands.submit`.
 Submit = Callable[[str, Message], Deferred[Any]]
 #: How many characters of a chain a charger takes (CertificateSignedMaxChainSize); None where it is not known.
-ChainSize = Callable[[str], int | None]
+ChainSize = Callable[[str], Deferred[int | None]]
 
 
-def unknown_chain_size(charger: str) -> int | None:
+def unknown_chain_size(charger: str) -> Deferred[int | None]:
     """Nobody knows what chargers take."""
-    return None
+    return succeed(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class CertificateDesk(Watcher):
     async def _carry_out(self, request: RequestRecord) -> None:
         try:
             certificate = await self._certificate(request)
-            self._check_size(request.charger, certificate.chain)
+            await self._check_size(request.charger, certificate.chain)
             record = await self._send(request.charger, certificate.chain)
         except StorageUnavailable:
             raise
@@ -222,9 +222,9 @@ class CertificateDesk(Watcher):
             issued_ms=now_ms(self._clock),
         )
 
-    def _check_size(self, charger: str, chain: str) -> None:
+    async def _check_size(self, charger: str, chain: str) -> None:
         """REQUIREMENTS 4.3, 48: the key is CertificateSignedMaxChainSize."""
-        most = self._chain_size(charger)
+        most = await self._chain_size(charger)
         if most is not None and len(chain) > most:
             raise CannotIssue(f"the chain has {len(chain)} characters; the charger takes {most} (CertificateSignedMaxChainSize)")
 

@@ -32,10 +32,12 @@ from ocppd.central.follow_ups import FollowUps
 from ocppd.central.foreign_tags import External, ForeignTags, Purpose, Question
 from ocppd.central.handler_names import ERROR_HANDLER, REQUEST_SUFFIX, RESPONSE_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers
+from ocppd.central.local_lists import LocalLists
 from ocppd.central.queries import Queries
 from ocppd.central.recorder import Recorder
 from ocppd.central.registers import Registers
 from ocppd.central.unasked import Unasked
+from ocppd.central.reservations import Reservations
 from ocppd.central.waiters import Waiters
 from ocppd.central.watching import Awaited, Watchers
 from ocppd.clock import Clock, now_ms
@@ -83,8 +85,12 @@ class CentralSystem:
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
-        self.charging = Sending(storage, self.commands, clock)
-        self.certificates = CertificateDesk(storage, self.chargers, clock, workshop or Workshop(), self._submit)
+        self.reservations = Reservations(storage, self.rules, self.chargers, self.commands, self.capabilities.value)
+        self.local_lists = LocalLists(storage, self.rules, self.chargers, self.commands, clock, self.capabilities.value)
+        self.charging = Sending(storage, self.commands, clock, self.capabilities.charging_limits)
+        self.certificates = CertificateDesk(
+            storage, self.chargers, clock, workshop or Workshop(), self._submit, self.capabilities.chain_size
+        )
         self.unasked = Unasked(self.chargers, self.commands, clock)
         awaited = Awaited()
         watchers = (
@@ -94,6 +100,8 @@ class CentralSystem:
             Registers(storage),
             ChargingFollower(storage, self.charging, clock),
             self.certificates,
+            self.reservations,
+            self.local_lists,
             ConfigurationWatcher(storage.configuration, self.mirror, self.chargers, clock, self.unasked.allowed),
         )
         self._watchers = Watchers(watchers, self.unasked.allowed, awaited)

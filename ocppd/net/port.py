@@ -33,6 +33,8 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         feed=central.feed,
         rules=central.rules,
         certificates=central.certificates,
+        reservations=central.reservations,
+        local_lists=central.local_lists,
         storage=storage,
         clock=reactor,
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),

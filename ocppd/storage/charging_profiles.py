@@ -16,7 +16,8 @@ from sqlalchemy import BigInteger, Integer, Text, and_, bindparam, delete, inser
 from ocppd.storage import charging_templates, transaction_lists
 from ocppd.storage.records import TransactionState
 from ocppd.storage.records.charging import PRESENT, Due, InstalledProfile, Mark, Order, Ordered
-from ocppd.storage.schema import IS_DUE, STANDS_IN, charging_profile_ids, charging_profiles, transactions
+from ocppd.storage.schema import STANDS_IN, charging_profile_ids, charging_profiles, transactions
+from ocppd.storage.schema.charging import IS_DUE
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 from ocppd.v16.codec import encode
 from ocppd.v16.types import INT32_MAX, ChargingProfilePurposeType

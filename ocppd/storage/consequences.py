@@ -18,7 +18,9 @@ from ocppd.storage import (
     configuration,
     follow_ups,
     installed_certificates,
+    local_list_effects,
     refused_actions,
+    reservations,
     security_events,
     wishes,
 )
@@ -41,9 +43,13 @@ def joined(*tables: Mapping[str, Sequence[F]]) -> dict[str, tuple[F, ...]]:
 #: A BootNotification was recorded.
 ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = (follow_ups.booted, configuration.booted)
 #: A StatusNotification was recorded.
-ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = (follow_ups.status_notified,)
+ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = (
+    follow_ups.status_notified,
+    reservations.status_notified,
+    local_list_effects.status_notified,
+)
 #: A transaction has begun, of that id; not told of a start that is repeated.
-ON_START: Final[tuple[Callable[[Unit, Inbound, Start, int], None], ...]] = ()
+ON_START: Final[tuple[Callable[[Unit, Inbound, Start, int], None], ...]] = (reservations.begun,)
 #: A transaction has been stopped by its charger, or closed by an operator.
 ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None], ...]] = (
     follow_ups.transaction_ended,
@@ -57,11 +63,12 @@ ON_MESSAGE: Final = joined(
     {"SecurityEventNotification": (security_events.received,)},
 )
 #: A call of ours was journaled, by its action; with its sequence.
-ON_CALL: Final = joined({"ChangeAvailability": (wishes.wished,)})
+ON_CALL: Final = joined({"ChangeAvailability": (wishes.wished,), "ReserveNow": (reservations.requested,)})
 #: A call of ours has come to a final state, by its action. A late answer is another end.
 ON_END_OF_CALL: Final = joined(
     follow_ups.AFTER_CALLS,
     {
+        "CancelReservation": (reservations.cancelled,),
         "CertificateSigned": (charger_certificates.signed_ended,),
         "ChangeAvailability": (wishes.answered,),
         "ChangeConfiguration": (configuration.call_ended,),
@@ -69,7 +76,10 @@ ON_END_OF_CALL: Final = joined(
         "DeleteCertificate": (installed_certificates.deleted,),
         "GetConfiguration": (configuration.call_ended,),
         "GetInstalledCertificateIds": (installed_certificates.listed,),
+        "GetLocalListVersion": (local_list_effects.told,),
         "InstallCertificate": (installed_certificates.installed,),
+        "ReserveNow": (reservations.answered,),
+        "SendLocalList": (local_list_effects.sent,),
         "SetChargingProfile": (charging_effects.set_ended,),
     },
 )

@@ -33,6 +33,7 @@ from ocppd.storage.configuration_records import SqlConfiguration
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
 from ocppd.storage.follow_up_records import SqlFollowUps
+from ocppd.storage.local_list_records import SqlLocalLists
 from ocppd.storage.readers import Readers, Runs
 from ocppd.storage.records import (
     Acceptance,
@@ -71,6 +72,7 @@ from ocppd.storage.records import (
     TransactionRecord,
     UnknownIdTag,
 )
+from ocppd.storage.reservation_records import SqlReservations
 from ocppd.storage.secrets import Secrets
 from ocppd.storage.unit import Unit
 from ocppd.storage.writer import Writer
@@ -113,6 +115,8 @@ class SqlStorage:
         self.certificates = SqlCertificates(self)
         self.security_events = SqlSecurityEvents(self)
         self.configuration = SqlConfiguration(self, node)
+        self.reservations = SqlReservations(self)
+        self.local_lists = SqlLocalLists(self, node)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -36,6 +36,7 @@ _RECORD = (
     "closed_ms",
     "close_reason",
     "remote_start",
+    "reservation",
 )
 _COLUMNS = tuple(transactions.c[name] for name in _RECORD)
 

@@ -341,7 +341,7 @@ async def test_an_authority_whose_files_are_broken(make: Make, tmp_path: Path) -
 async def test_chargers_take_chains_of_some_length(make: Make) -> None:
     """Q-3, REQUIREMENTS 4.3: a chain beyond CertificateSignedMaxChainSize is not sent."""
     served, link = await make()
-    served.system.certificates._chain_size = lambda charger: 500
+    served.system.certificates._chain_size = lambda charger: succeed(500)
     assert await sign(link, csr()) == "Accepted"
     found = await until(served, "failed")
     assert "CertificateSignedMaxChainSize" in found["reason"]

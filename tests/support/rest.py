@@ -163,6 +163,8 @@ class Served:
             rules=self.system.rules,
             charging=self.system.charging,
             certificates=self.system.certificates,
+            reservations=self.system.reservations,
+            local_lists=self.system.local_lists,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

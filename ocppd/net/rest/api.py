@@ -16,12 +16,16 @@ from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
 from ocppd.central.configuration import Mirror
 from ocppd.central.feed import Feed
+from ocppd.central.local_lists import LocalLists
 from ocppd.central.queries import Queries
+from ocppd.central.reservations import Reservations
 from ocppd.clock import Clock
 from ocppd.net.rest.access import AccessRules
 from ocppd.storage.api.certificates import CertificateRecords, SecurityEventRecords
 from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
+from ocppd.storage.api.local_lists import LocalListRecords
+from ocppd.storage.api.reservations import ReservationRecords
 from ocppd.storage.records import (
     Changed,
     Configured,
@@ -87,6 +91,12 @@ class Lists(IdTags, Protocol):
     @property
     def security_events(self) -> SecurityEventRecords:
         """What chargers tell of their security."""
+    def reservations(self) -> ReservationRecords:
+        """Reservations."""
+
+    @property
+    def local_lists(self) -> LocalListRecords:
+        """Local authorization lists."""
 
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""
@@ -123,6 +133,8 @@ class Api:
     rules: Rules
     charging: Sending
     certificates: CertificateDesk
+    reservations: Reservations
+    local_lists: LocalLists
     storage: Lists
     clock: Clock
     access: AccessRules

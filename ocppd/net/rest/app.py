@@ -40,6 +40,15 @@ from ocppd.net.rest.v1 import (
     messages,
     meter_values,
     security_events,
+    chargers,
+    commands,
+    events,
+    id_tag_import,
+    id_tags,
+    local_lists,
+    messages,
+    meter_values,
+    reservations,
     transactions,
 )
 
@@ -66,6 +75,8 @@ ROUTES: Final[tuple[Route, ...]] = (
     *certificates.ROUTES,
     *authority.ROUTES,
     *security_events.ROUTES,
+    *reservations.ROUTES,
+    *local_lists.ROUTES,
 )
 
 

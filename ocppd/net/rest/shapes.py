@@ -42,6 +42,7 @@ MEMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "connectorId": int,
     "chargingProfileId": int,
     "requestId": int,
+    "reservationId": int,
     "securityEventId": int,
 }
 #: States in which the time to live of a call matters.
@@ -259,6 +260,7 @@ def transaction(record: TransactionRecord) -> Shape:
             "verdict": record.verdict,
             "flags": list(record.flags) or None,
             "reservationId": record.reservation_id,
+            "reservation": record.reservation,
             "messageId": record.message_id,
             "closedAt": _optional_instant(record.closed_ms),
             "closeReason": record.close_reason,

@@ -16,6 +16,8 @@ from ocppd.storage.api.certificates import CertificateRecords, SecurityEventReco
 from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.configuration import ConfigurationRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
+from ocppd.storage.api.local_lists import LocalListRecords
+from ocppd.storage.api.reservations import ReservationRecords
 from ocppd.storage.records import (
     Acceptance,
     Boot,
@@ -272,6 +274,12 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def configuration(self) -> ConfigurationRecords:
         """The configuration keys of chargers."""
+    def reservations(self) -> ReservationRecords:
+        """Reservations."""
+
+    @property
+    def local_lists(self) -> LocalListRecords:
+        """Local authorization lists."""
 
     @property
     def shared(self) -> bool:

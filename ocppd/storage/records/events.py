@@ -36,6 +36,8 @@ class EventKind(StrEnum):
     CERTIFICATE_REQUEST_ENDED = "certificateRequestEnded"
     CRITICAL_SECURITY_EVENT = "criticalSecurityEvent"
     CONFIGURATION_DRIFTED = "configurationDrifted"
+    RESERVATION_CHANGED = "reservationChanged"
+    LOCAL_LIST_CHANGED = "localListChanged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,8 @@ class TransactionRecord:
     close_reason: str | None = None
     #: The id of the RemoteStartTransaction that it came of.
     remote_start: str | None = None
+    #: The reservation that it has used, by the id of the ReserveNow (REQUIREMENTS T-8).
+    reservation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from ocppd.storage.schema.certificates import (
 )
 from ocppd.storage.schema.charging import (
     IS_AT_START,
-    IS_DUE,
     IS_OF_TRANSACTION,
     STANDS_IN,
     charging_profile_ids,
@@ -43,12 +42,16 @@ from ocppd.storage.schema.journal import (
     transactions,
     unknown_id_tags,
 )
+from ocppd.storage.schema.local_lists import IS_FOLLOWING, local_lists
+from ocppd.storage.schema.reservations import IS_LIVE, reservation_numbers, reservations
 
 __all__ = [
     "IS_AT_START",
-    "IS_DUE",
     "IS_FROM_CHARGER",
     "IS_OF_TRANSACTION",
+    "IS_FOLLOWING",
+    "IS_FROM_CHARGER",
+    "IS_LIVE",
     "IS_OPEN",
     "IS_OUR_CALL",
     "IS_PENDING",
@@ -75,6 +78,7 @@ __all__ = [
     "follow_ups",
     "id_tags",
     "installed_certificates",
+    "local_lists",
     "messages",
     "metadata",
     "meter_values",
@@ -83,6 +87,8 @@ __all__ = [
     "refused_actions",
     "remote_starts",
     "security_events",
+    "reservation_numbers",
+    "reservations",
     "statuses",
     "transactions",
     "unknown_id_tags",

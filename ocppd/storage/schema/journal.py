@@ -133,6 +133,8 @@ transactions = Table(
     Column("close_reason", Text),
     # The id of the RemoteStartTransaction that it came of.
     Column("remote_start", Text),
+    # The reservation that it has used, by the id of its ReserveNow.
+    Column("reservation", Text),
     Index(
         "transactions_start",
         "charger",
@@ -166,6 +168,8 @@ id_tags = Table(
     Column("note", Text),
     Column("version", BigInteger, nullable=False),
     Index("id_tags_of_parent", "parent_key", "key"),
+    # Whether any has changed is asked for all of them.
+    Index("id_tags_versions", "version"),
 )
 
 #: Tags that were presented, and refused because nobody knows them.
