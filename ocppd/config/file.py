@@ -49,6 +49,8 @@ CALL_TIMEOUT_BOUNDS_S = (0.1, 3600)
 PING_INTERVAL_BOUNDS_S = (1, 86400)
 #: A certificate that is renewed every day is trouble every day; ten years are beyond any charger's key.
 CERTIFICATE_DAYS_BOUNDS = (1, 3650)
+#: OCPP 1.6 section 6.3: chargePointSerialNumber.
+MAX_SERIAL_NUMBER_LENGTH = 25
 #: RFC 5280, appendix A: an organization name.
 MAX_CPO_NAME_LENGTH = 64
 #: AuthorizationStatus without ConcurrentTx, which is a verdict on a start and no property of a tag (REQUIREMENTS L-4).
@@ -65,7 +67,7 @@ CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags", "CpoName", "Certific
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
     *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval"),
-    *COMMON_KEYS,
+    *("SerialNumber", *COMMON_KEYS),
 )
 ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions", "GroupMaxActiveTransactions")
 EXAMPLE = '{"Chargers": [{"Name": "CP001"}]}'
@@ -246,6 +248,8 @@ def _charger(node: _Node, common: Mapping[str, _Node]) -> ChargerSettings:
         given["call_timeout_s"] = found["CallTimeout"].seconds(*CALL_TIMEOUT_BOUNDS_S)
     if "PingInterval" in found:
         given["ping_interval_s"] = found["PingInterval"].seconds(*PING_INTERVAL_BOUNDS_S, zero=True)
+    if "SerialNumber" in found:
+        given["serial_number"] = found["SerialNumber"].short_text(MAX_SERIAL_NUMBER_LENGTH)
     if "CertificatePolicy" in found:
         given["certificate_policy"] = CertificatePolicy(found["CertificatePolicy"].choice(tuple(CertificatePolicy)))
     if "CertificateName" in found:

@@ -84,6 +84,8 @@ class ChargerSettings:
     call_timeout_s: float = 30
     #: 0 sends no pings.
     ping_interval_s: float = 60
+    #: As an operator knows it; else it is what the charger tells at its boot (REQUIREMENTS Y-6).
+    serial_number: str | None = None
     certificate_policy: CertificatePolicy = CertificatePolicy.AUTOMATIC
     certificate_name: CertificateName = CertificateName.SERIAL_NUMBER
 

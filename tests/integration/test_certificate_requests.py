@@ -209,6 +209,15 @@ async def test_relaxed_comparisons(make: Make) -> None:
 
 
 @ensure
+async def test_a_serial_number_that_the_operator_knows(make: Make) -> None:
+    """Q-1, Y-6: where it is configured, what the charger tells at its boot does not count."""
+    _, link = await make(serial_number="SN-7")
+    assert await sign(link, csr(common_name="SN-1")) == "Rejected"
+    assert await sign(link, csr(common_name="SN-7")) == "Accepted"
+    await called(link, "CertificateSigned")
+
+
+@ensure
 async def test_an_operator_approves(make: Make) -> None:
     """Q-1, Q-2: with the policy manual the request waits, is told as an event, and goes its way once it is approved."""
     served, link = await make(certificate_policy=CertificatePolicy.MANUAL)
@@ -387,7 +396,9 @@ async def test_a_charger_that_asks_and_asks(make: Make, monkeypatch: pytest.Monk
         await called(link, "CertificateSigned", number)
         await until(served, "accepted", f"{REQUESTS}?limit=1")
     assert await sign(link, csr()) == "Rejected"
-    assert await sign(await connected(served, charger="CP2"), csr()) == "Accepted"
+    other = await connected(served, charger="CP2")
+    assert await sign(other, csr()) == "Accepted"
+    await called(other, "CertificateSigned")
 
 
 BAD = [
