@@ -139,6 +139,9 @@ class CertificateDesk(Watcher):
         organization = self._chargers.configuration.cpo_name
         if name is CertificateName.ANY:
             return Expected(organization, None)
+        provisioned = self._chargers.settings(charger).serial_number
+        if provisioned is not None:
+            return Expected(organization, (provisioned,))
         record = (await self._storage.read_chargers([charger])).get(charger)
         boot = None if record is None else record.boot
         told = () if boot is None else (boot.serial_number, boot.charge_box_serial_number)

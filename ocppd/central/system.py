@@ -36,8 +36,8 @@ from ocppd.central.local_lists import LocalLists
 from ocppd.central.queries import Queries
 from ocppd.central.recorder import Recorder
 from ocppd.central.registers import Registers
-from ocppd.central.unasked import Unasked
 from ocppd.central.reservations import Reservations
+from ocppd.central.unasked import Unasked
 from ocppd.central.waiters import Waiters
 from ocppd.central.watching import Awaited, Watchers
 from ocppd.clock import Clock, now_ms

@@ -52,6 +52,8 @@ SUPPLY_VOLTAGE_BOUNDS_V = (50, 1000)
 SUPPLY_PHASES_BOUNDS = (1, 3)
 #: A certificate that is renewed every day is trouble every day; ten years are beyond any charger's key.
 CERTIFICATE_DAYS_BOUNDS = (1, 3650)
+#: OCPP 1.6 section 6.3: chargePointSerialNumber.
+MAX_SERIAL_NUMBER_LENGTH = 25
 #: RFC 5280, appendix A: an organization name.
 MAX_CPO_NAME_LENGTH = 64
 #: AuthorizationStatus without ConcurrentTx, which is a verdict on a start and no property of a tag (REQUIREMENTS L-4).
@@ -75,7 +77,7 @@ CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags", "CpoName", "Certific
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
     *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval"),
-    *("SupplyVoltage", "SupplyPhases"),
+    *("SupplyVoltage", "SupplyPhases", "SerialNumber"),
     *COMMON_KEYS,
 )
 ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions", "GroupMaxActiveTransactions")
@@ -260,6 +262,8 @@ def _charger(node: _Node, common: Mapping[str, _Node]) -> ChargerSettings:
         given["supply_voltage_v"] = found["SupplyVoltage"].integer(*SUPPLY_VOLTAGE_BOUNDS_V)
     if "SupplyPhases" in found:
         given["supply_phases"] = found["SupplyPhases"].integer(*SUPPLY_PHASES_BOUNDS)
+    if "SerialNumber" in found:
+        given["serial_number"] = found["SerialNumber"].short_text(MAX_SERIAL_NUMBER_LENGTH)
     if "CertificatePolicy" in found:
         given["certificate_policy"] = CertificatePolicy(found["CertificatePolicy"].choice(tuple(CertificatePolicy)))
     if "CertificateName" in found:

@@ -91,6 +91,8 @@ class ChargerSettings:
     #: Between a phase and neutral, and the phases it is connected to: what A and W are converted by. None: nobody has said.
     supply_voltage_v: int | None = None
     supply_phases: int = 3
+    #: As an operator knows it; else it is what the charger tells at its boot (REQUIREMENTS Y-6).
+    serial_number: str | None = None
     certificate_policy: CertificatePolicy = CertificatePolicy.AUTOMATIC
     certificate_name: CertificateName = CertificateName.SERIAL_NUMBER
     #: Ask for the configuration after the boot of another machine or firmware.

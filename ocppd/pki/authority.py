@@ -77,7 +77,7 @@ class Issuer:
         """Raises Unreadable where these three do not belong together."""
         if self.key.public_key() != self.certificate.public_key():
             raise Unreadable("the key of the issuing certificate is another one")
-        if not is_authority(self.root) or not is_authority(self.certificate):
+        if not attempt(is_authority, self.root) or not attempt(is_authority, self.certificate):
             raise Unreadable("a certificate is not that of an authority (CA:TRUE)")
         if not is_signed_by(self.certificate, self.root):
             raise Unreadable("the issuing certificate is not signed by the root")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
 
@@ -26,6 +26,8 @@ _HASHES: dict[HashAlgorithmEnumType, type[hashes.HashAlgorithm]] = {
 }
 #: X.509 (RFC 5280, appendix A): the longest common and organization names.
 _NAME_LENGTH = 64
+#: The least that a central system takes (REQUIREMENTS Q-3).
+_RSA_BITS = 2048
 
 
 def read_pem(text: str) -> list[x509.Certificate]:
@@ -89,10 +91,11 @@ class _Stored:
 class Certificates:
     """The store of a charger. `own_pem` is its certificate chain with its key once the central system has signed one."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, rsa_keys: bool = False) -> None:
         self._limit = limit
+        self._rsa_keys = rsa_keys
         self._stored: list[_Stored] = []
-        self._requested: ec.EllipticCurvePrivateKey | None = None
+        self._requested: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None = None
         self.own_pem: bytes | None = None
 
     def install(self, use: CertificateUseEnumType, pem: str) -> InstallCertificateStatusEnumType:
@@ -122,7 +125,9 @@ class Certificates:
 
     def request(self, serial_number: str, organization: str) -> str:
         """A new key, and a PKCS#10 request for it: CN the serial number, O the CpoName (REQUIREMENTS Y-6, Q-1)."""
-        self._requested = ec.generate_private_key(ec.SECP256R1())
+        self._requested = (
+            rsa.generate_private_key(65537, _RSA_BITS) if self._rsa_keys else ec.generate_private_key(ec.SECP256R1())
+        )
         names = [x509.NameAttribute(NameOID.COMMON_NAME, serial_number[:_NAME_LENGTH])]
         if organization:
             names.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization[:_NAME_LENGTH]))

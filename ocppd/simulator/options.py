@@ -40,6 +40,8 @@ class Options:
     boot_retry_s: float = 30.0
     backoff_first_s: float = 1.0
     backoff_most_s: float = 300.0
+    #: Its own keys are RSA ones in place of EC ones.
+    rsa: bool = False
     #: Roots that are trusted for wss in place of the system's, and a certificate with key for security profile 3.
     authority_pem: bytes | None = None
     certificate_pem: bytes | None = field(default=None, repr=False)

@@ -74,7 +74,7 @@ class State(ABC):
         self.cache, self.local_list = Cache(), LocalList(MAX_LOCAL_LIST)
         self.profiles = Profiles()
         self.reservations = Reservations(reactor, self._reservation_ended)
-        self.certificates = Certificates(MAX_CERTIFICATES)
+        self.certificates = Certificates(MAX_CERTIFICATES, rsa_keys=options.rsa)
         self.wire = self._new_wire()
         self.statuses = self._new_statuses()
         self.queue = self._new_queue()

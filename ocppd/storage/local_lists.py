@@ -25,8 +25,8 @@ from ocppd.storage.records.local_lists import (
     entries_of,
 )
 from ocppd.storage.schema import IS_FOLLOWING, chargers, local_lists, nodes
-from ocppd.storage.schema.local_lists import IS_DUE
 from ocppd.storage.schema import id_tags as tags_table
+from ocppd.storage.schema.local_lists import IS_DUE
 from ocppd.storage.unit import Statement, Unit
 from ocppd.v16.timestamps import LAST_SENDABLE_MS, format_timestamp
 from ocppd.v16.types import AuthorizationData, IdTagInfo

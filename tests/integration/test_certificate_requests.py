@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 
@@ -209,6 +209,15 @@ async def test_relaxed_comparisons(make: Make) -> None:
 
 
 @ensure
+async def test_a_serial_number_that_the_operator_knows(make: Make) -> None:
+    """Q-1, Y-6: where it is configured, what the charger tells at its boot does not count."""
+    served, link = await make(serial_number="SN-7")
+    assert await sign(link, csr(common_name="SN-1")) == "Rejected"
+    assert await sign(link, csr(common_name="SN-7")) == "Accepted"
+    await until(served, "accepted")
+
+
+@ensure
 async def test_an_operator_approves(make: Make) -> None:
     """Q-1, Q-2: with the policy manual the request waits, is told as an event, and goes its way once it is approved."""
     served, link = await make(certificate_policy=CertificatePolicy.MANUAL)
@@ -224,6 +233,25 @@ async def test_an_operator_approves(make: Make) -> None:
     assert (await until(served, "accepted"))["messageId"] == link.calls[-1][1]
     for call in ("approve", "refuse"):
         assert (await served.post(f"{path}/{call}", {"reason": "late"} if call == "refuse" else {})).slug == "conflict"
+
+
+@ensure
+async def test_operators_at_once(make: Make) -> None:
+    """Q-1: of several who decide at the same time one does, the others are told 409; one certificate is sent, or none."""
+    served, link = await make(certificate_policy=CertificatePolicy.MANUAL)
+    assert await sign(link, csr()) == "Accepted"
+    [found] = (await served.get(REQUESTS)).json["items"]
+    path = f"{REQUESTS}/{found['requestId']}"
+    wishes = [
+        served.post(f"{path}/approve", {}),
+        served.post(f"{path}/refuse", {"reason": "no"}),
+        served.post(f"{path}/approve", {}),
+    ]
+    answers = await gatherResults([Deferred.fromCoroutine(wish) for wish in wishes])
+    assert sorted(answer.status for answer in answers) == [200, 409, 409]
+    approved = next(answer for answer in answers if answer.status == 200).json["state"] == "approved"
+    await until(served, "accepted" if approved else "refused")
+    assert len([call for call in link.calls if call[2] == "CertificateSigned"]) == int(approved)
 
 
 @ensure
@@ -387,7 +415,9 @@ async def test_a_charger_that_asks_and_asks(make: Make, monkeypatch: pytest.Monk
         await called(link, "CertificateSigned", number)
         await until(served, "accepted", f"{REQUESTS}?limit=1")
     assert await sign(link, csr()) == "Rejected"
-    assert await sign(await connected(served, charger="CP2"), csr()) == "Accepted"
+    other = await connected(served, charger="CP2")
+    assert await sign(other, csr()) == "Accepted"
+    await until(served, "accepted")
 
 
 BAD = [

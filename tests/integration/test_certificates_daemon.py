@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -52,12 +53,12 @@ async def known(daemon: Running) -> ChargerCertificates:
 
 
 @pytest_twisted.async_yield_fixture
-async def simulate() -> AsyncIterator[Callable[[Running], Charger]]:
+async def simulate() -> AsyncIterator[Callable[..., Charger]]:
     """Makes a simulated charger of a daemon, shut down after the test."""
     made: list[Charger] = []
 
-    def make(daemon: Running) -> Charger:
-        made.append(Charger("CP1", f"ws://127.0.0.1:{daemon.port}/ocppj/1.6", reactor))
+    def make(daemon: Running, **options: Any) -> Charger:
+        made.append(Charger("CP1", f"ws://127.0.0.1:{daemon.port}/ocppj/1.6", reactor, **options))
         return made[-1]
 
     yield make
@@ -66,21 +67,24 @@ async def simulate() -> AsyncIterator[Callable[[Running], Charger]]:
 
 
 @ensure
-async def test_a_simulated_charger_gets_its_certificate(start: Any, tmp_path: Path, simulate: Any) -> None:
-    """SE-15, SE-18, Q-1, Q-3: asked for, signed with its P-256 key, taken; our root is installed, and listed as ours."""
+@pytest.mark.parametrize(("rsa", "kind", "key"), [(False, "ECDSA", "EC secp256r1"), (True, "RSA", "RSA 2048")])
+async def test_a_simulated_charger_gets_its_certificate(
+    start: Any, tmp_path: Path, simulate: Any, rsa: bool, kind: str, key: str
+) -> None:
+    """SE-15, SE-18, Q-1, Q-3: asked for, signed with its key, taken; our root is installed, and listed as ours."""
     keeper = authority(tmp_path / "ca")
     daemon = start(chargers("CP1"), ca=tmp_path / "ca")
-    charger = simulate(daemon)
+    charger = simulate(daemon, rsa=rsa)
     await charger.connect()
     await charger.boot()
     await daemon.central.commands.call("CP1", SIGN)
     found = await newest(daemon, "accepted", "failed", "rejected")
-    assert (found.state, found.key) == ("accepted", "EC secp256r1")
+    assert (found.state, found.key) == ("accepted", key)
     own = charger.certificates.own_pem
     assert own is not None
     (tmp_path / "own.pem").write_bytes(own)
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(tmp_path / "own.pem")  # raises where key and chain do not match
-    issuer = keeper.make("")["ECDSA"]  # type: ignore[index]
+    issuer = keeper.make("")[kind]  # type: ignore[index]
     assert read_certificates(own.decode().partition("-----BEGIN PRIVATE")[0])[1] == issuer.certificate
     await daemon.central.commands.call("CP1", InstallCertificateRequest(certificate_type=ROOT, certificate=pem_of([issuer.root])))
     await daemon.central.commands.call("CP1", GetInstalledCertificateIdsRequest(certificate_type=ROOT))

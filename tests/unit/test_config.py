@@ -101,6 +101,8 @@ class AcceptedTests(ConfigurationCase):
         self.assertEqual((found.cpo_name, found.certificate_days), ("Acme", 30))
         self.assertEqual([each.certificate_policy for each in found.chargers.values()], ["manual", "automatic"])
         self.assertEqual([each.certificate_name for each in found.chargers.values()], ["any", "any"])
+        self.assertEqual(self.load_charger(SerialNumber="SN-1").serial_number, "SN-1")
+        self.assertRefused({"Chargers": [{"Name": "A", "SerialNumber": "x" * 26}]}, "Chargers[0].SerialNumber", "25")
         plain = self.load_value({"Chargers": [{"Name": "A"}]})
         self.assertEqual((plain.cpo_name, plain.certificate_days), (None, 365))
         self.assertEqual(plain.chargers["A"].certificate_policy, "automatic")

@@ -91,6 +91,8 @@ class Lists(IdTags, Protocol):
     @property
     def security_events(self) -> SecurityEventRecords:
         """What chargers tell of their security."""
+
+    @property
     def reservations(self) -> ReservationRecords:
         """Reservations."""
 

@@ -274,6 +274,8 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def configuration(self) -> ConfigurationRecords:
         """The configuration keys of chargers."""
+
+    @property
     def reservations(self) -> ReservationRecords:
         """Reservations."""
 

@@ -47,11 +47,10 @@ from ocppd.storage.schema.reservations import IS_LIVE, reservation_numbers, rese
 
 __all__ = [
     "IS_AT_START",
-    "IS_FROM_CHARGER",
-    "IS_OF_TRANSACTION",
     "IS_FOLLOWING",
     "IS_FROM_CHARGER",
     "IS_LIVE",
+    "IS_OF_TRANSACTION",
     "IS_OPEN",
     "IS_OUR_CALL",
     "IS_PENDING",
@@ -86,9 +85,9 @@ __all__ = [
     "probe",
     "refused_actions",
     "remote_starts",
-    "security_events",
     "reservation_numbers",
     "reservations",
+    "security_events",
     "statuses",
     "transactions",
     "unknown_id_tags",

@@ -35,6 +35,7 @@ FULL = Settings(
     node="east",
     unsafe_database=True,
     drain_s=12.5,
+    ca=Path("/var/lib/ocppd/ca"),
 )
 
 
