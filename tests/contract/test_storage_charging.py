@@ -13,7 +13,7 @@ import pytest_twisted
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from ocppd.storage.records import CallEnd, Change, MessageState, RemoteStart
+from ocppd.storage.records import CallEnd, Change, EventFilter, EventKind, MessageState, RemoteStart
 from ocppd.storage.records.charging import Order, Template
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.v16.types import (
@@ -158,6 +158,11 @@ async def test_later_calls_count(storage: SqlStorage) -> None:
     await answered(storage, await sent(storage, "ClearChargingProfile", {}), "Unknown")
     await answered(storage, third)
     assert await marks(storage) == {}
+    clear = await sent(storage, "ClearChargingProfile", {})
+    await lost(storage, clear)
+    await answered(storage, await set_(storage, 4))
+    await answered(storage, clear)
+    assert await marks(storage) == {4: "confirmed"}, "it came after the call that has cleared all, however late that says so"
 
 
 @ensure
@@ -192,8 +197,10 @@ async def test_profiles_end_with_their_transaction(storage: SqlStorage) -> None:
     waiting = await set_(storage, 4, **{**members, "transactionId": second.transaction_id, "stackLevel": 2})
     await storage.transaction_stopped(inbound("StopTransaction"), stop(second.transaction_id))
     assert await marks(storage) == {2: "confirmed"}
-    await answered(storage, waiting)
+    await answered(storage, waiting, "Rejected")
     assert await marks(storage) == {2: "confirmed"}
+    refused = EventFilter(kind=EventKind.CHARGING_PROFILE_REFUSED)
+    assert await storage.list_events(refused, None, 9) == [], "it was too late, which is nothing to report"
 
 
 @ensure

@@ -660,3 +660,24 @@ async def test_a_preview(served: Served) -> None:
     assert (await served.get(path.replace("CP1", "CP9"))).slug == "unknown-charger"
     assert (await served.post(path.replace("CP1", "CP2"))).slug == "not-connected"
     assert (await served.post(path, {"a": 1})).slug == "bad-request"
+
+
+@ensure
+async def test_what_counts_in_a_preview(served: Served) -> None:
+    """K-8, K-6: a refused profile and one that is on its way do not count; one of which nobody knows does, and is named."""
+    answers: list[Any] = ["Accepted", "Rejected", None]
+    link = await served.connect("CP1", answering(lambda *_: answers.pop(0)))
+    for level in range(3):
+        body = {"profile": profile(level=level, chargingSchedule=schedule(10 + level)), "connectorId": 1}
+        await send(served, body, "?wait=0.2" if level == 2 else "?wait=10")
+    path = "/api/v1/chargers/CP1/composite-schedule?connectorId=1"
+
+    async def counted() -> tuple[int, list[int]]:
+        told = (await served.get(path)).json
+        (period,) = told["chargingSchedule"]["chargingSchedulePeriod"]
+        return period["limit"], told["uncertain"]
+
+    assert await counted() == (10, [3])
+    served.disconnect(link)
+    await served.storage.check()
+    assert await counted() == (12, [3])
