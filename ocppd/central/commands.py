@@ -87,20 +87,28 @@ class Commands:
     # Accepting
 
     def submit(
-        self, charger: str, request: Message, *, offline: bool | None = None, ttl_s: float | None = None
+        self,
+        charger: str,
+        request: Message,
+        *,
+        offline: bool | None = None,
+        ttl_s: float | None = None,
+        message_id: str | None = None,
     ) -> Deferred[MessageRecord]:
         """Accept a call; fires when it is journaled, perhaps before it is sent.
 
         `offline`: whether it waits while the charger is away, by default as its action says. `ttl_s`: seconds until
-        it expires unsent. Raises UnknownCharger, InvalidPayload, NotPermitted, QueueFull at once; fails with
-        NotConnected, NotPermitted, HolderUnreachable, QueueFull or StorageUnavailable later.
+        it expires unsent. `message_id`: one of `new_message_id`, that the caller has on record.
+
+        Raises UnknownCharger, InvalidPayload, NotPermitted, QueueFull at once; fails with NotConnected, NotPermitted,
+        HolderUnreachable, QueueFull or StorageUnavailable later.
         """
         self._chargers.settings(charger)
         action = action_of(request)
         request = verify(request)
         queues = queues_offline(request, action.name) if offline is None else offline
         connection = self._chargers.connection(charger)
-        call = self._new_call(charger, request, action.name, queues, ttl_s)
+        call = self._new_call(charger, request, action.name, queues, ttl_s, message_id)
         if connection is None:
             return self._enqueue(None, call)
         refusal = forbidden(call, connection.registration)
@@ -112,8 +120,10 @@ class Commands:
             raise QueueFull(charger, self._chargers.queue_limit)
         return self._enqueue(connection, call)
 
-    def _new_call(self, charger: str, request: Message, action: str, queues: bool, ttl_s: float | None) -> PendingCall:
-        message_id = self._new_id()
+    def _new_call(
+        self, charger: str, request: Message, action: str, queues: bool, ttl_s: float | None, message_id: str | None = None
+    ) -> PendingCall:
+        message_id = message_id or self._new_id()
         created_ms = now_ms(self._clock)
         ttl_s = min(ttl_s if ttl_s is not None else QUEUED_TTL_S if queues else DIRECT_TTL_S, MAX_TTL_S)
         frame = call_frame(message_id, action, encode(request)).decode()

@@ -15,7 +15,7 @@ from typing import Any, Final
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -28,7 +28,7 @@ from ocppd.errors import StorageUnavailable, UnknownCharger
 from ocppd.net.attempts import Lately
 from ocppd.net.credentials import matches, password_of
 from ocppd.net.ending import Ending
-from ocppd.net.identity import BadIdentity, NoEndpoint, identity_of
+from ocppd.net.identity import BadIdentity, NoEndpoint, base_url_of, identity_of
 from ocppd.storage.records import ConnectedCharger
 
 log = Logger()
@@ -316,6 +316,11 @@ class ChargerProtocol(WebSocketServerProtocol):
     def remote_ip(self) -> str:
         """The address of the peer, an IPv4-mapped one unmapped; empty where it has none (a Unix socket)."""
         return plain_address(getattr(self.transport.getPeer(), "host", ""))
+
+    @property
+    def base_url(self) -> str | None:
+        """By the Host of its handshake. A proxy that ends TLS hides that it is `https:` (docs/operations.md)."""
+        return base_url_of(self.http_headers.get("host", ""), secure=ISSLTransport.providedBy(self.transport))
 
     @property
     def open(self) -> bool:

@@ -12,12 +12,14 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
+from ocppd.storage import charger_jobs
+from ocppd.storage.charger_job_calls import CALLS, NOTIFICATIONS
 from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
 
 #: A BootNotification was recorded.
-ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = ()
+ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = (charger_jobs.booted,)
 #: A StatusNotification was recorded.
 ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = ()
 #: A transaction has begun, of that id; not told of a start that is repeated.
@@ -25,9 +27,13 @@ ON_START: Final[tuple[Callable[[Unit, Inbound, Start, int], None], ...]] = ()
 #: A transaction has been stopped by its charger, or closed by an operator.
 ON_END_OF_TRANSACTION: Final[tuple[Callable[[Unit, TransactionRecord, int], None], ...]] = ()
 #: A message that is journaled and has no other effect, by its action; with its sequence.
-ON_MESSAGE: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = {}
+ON_MESSAGE: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = {
+    **dict.fromkeys(NOTIFICATIONS, (charger_jobs.notified,)),
+}
 #: A call of ours has come to a final state, by its action. A late answer is another end.
-ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {}
+ON_END_OF_CALL: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] = {
+    **dict.fromkeys(CALLS, (charger_jobs.call_ended,)),
+}
 
 _ENDED = Statement(
     select(

@@ -26,9 +26,11 @@ from ocppd.storage import (
     transaction_lists,
     transactions,
 )
+from ocppd.storage.charger_job_records import SqlJobs
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
+from ocppd.storage.file_records import SqlFiles
 from ocppd.storage.readers import Readers, Runs
 from ocppd.storage.records import (
     Acceptance,
@@ -104,6 +106,8 @@ class SqlStorage:
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
+        self.charger_jobs = SqlJobs(self)
+        self.files = SqlFiles(self)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -51,6 +51,11 @@ class ScriptedLink:
         self._waiting: list[Deferred[list[Any]]] = []
 
     @property
+    def base_url(self) -> str | None:
+        """Nobody said."""
+        return None
+
+    @property
     def open(self) -> bool:
         """Until the central system closes."""
         return not self.closed
@@ -123,7 +128,7 @@ class Answered:
 
 
 class Served:
-    """A central system behind its HTTP API. `stop` it. `clock` is that of the doors alone."""
+    """A central system behind its HTTP API. `stop` it. `clock` is that of the doors alone, `files` makes a file room."""
 
     def __init__(
         self,
@@ -135,6 +140,7 @@ class Served:
         clock: Any = reactor,
         id_tags: Sequence[IdTagSettings] = (),
         unknown_id_tags: UnknownIdTags | None = None,
+        files: Callable[[SqlStorage], Any] | None = None,
         **charger: Any,
     ) -> None:
         settings = {name: ChargerSettings(name=name, **{"heartbeat_interval_s": 10, **charger}) for name in names}
@@ -161,6 +167,7 @@ class Served:
             version="0",
             ready=lambda: self.is_ready,
             takes_commands=lambda: self.is_ready,
+            files=None if files is None else files(self.storage),
         )
         site = Site(make_resource(self.api), requestFactory=ApiRequest, timeout=None)
         self._listening = reactor.listenTCP(0, site, interface="127.0.0.1")

@@ -15,7 +15,9 @@ from ocppd.central.commands import Commands
 from ocppd.central.feed import Feed
 from ocppd.central.queries import Queries
 from ocppd.clock import Clock
+from ocppd.net.files.room import FileRoom
 from ocppd.net.rest.access import AccessRules
+from ocppd.storage.api.charger_jobs import JobRecords
 from ocppd.storage.records import (
     Changed,
     Configured,
@@ -66,6 +68,10 @@ class IdTags(Protocol):
 class Lists(IdTags, Protocol):
     """The part of the records' seam that the HTTP API needs; see `ocppd.storage.api.Storage` for each."""
 
+    @property
+    def charger_jobs(self) -> JobRecords:
+        """Firmware, diagnostics and logs."""
+
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""
 
@@ -106,3 +112,5 @@ class Api:
     version: str
     ready: Callable[[], bool]
     takes_commands: Callable[[], bool]
+    #: None: this daemon has none.
+    files: FileRoom | None = None

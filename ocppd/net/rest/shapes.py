@@ -34,7 +34,14 @@ Shape = dict[str, Any]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 #: What members of events are that are kept as texts.
-MEMBERS: Final[Mapping[str, Callable[[str], Any]]] = {"node": node_name, "transactionId": int}
+MEMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "node": node_name,
+    "transactionId": int,
+    "jobId": int,
+    "fileId": int,
+    "requestId": int,
+    "size": int,
+}
 #: States in which the time to live of a call matters.
 UNSENT: Final = frozenset({MessageState.QUEUED, MessageState.EXPIRED})
 #: The element of a frame that holds the payload (OCPP-J 1.6 section 4.2).

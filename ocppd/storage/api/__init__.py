@@ -12,6 +12,8 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ocppd.storage.api.charger_jobs import JobRecords
+from ocppd.storage.api.files import FileRecords
 from ocppd.storage.records import (
     Acceptance,
     Boot,
@@ -256,6 +258,14 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def shared(self) -> bool:
         """Whether other nodes may use these records, too."""
+
+    @property
+    def charger_jobs(self) -> JobRecords:
+        """Firmware, diagnostics and logs."""
+
+    @property
+    def files(self) -> FileRecords:
+        """The files of the file room."""
 
     def start(self) -> None:
         """Open and migrate, blocking, before the reactor runs. Raises StartFailed with one line."""

@@ -28,6 +28,9 @@ class EventKind(StrEnum):
     FIRMWARE_CHANGED = "firmwareChanged"
     STOP_MISSING = "stopMissing"
     TRANSACTION_CLOSED = "transactionClosed"
+    JOB_ENDED = "jobEnded"
+    STATUS_WITHOUT_JOB = "statusWithoutJob"
+    FILE_RECEIVED = "fileReceived"
 
 
 @dataclass(frozen=True, slots=True)

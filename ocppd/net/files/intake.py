@@ -1,0 +1,321 @@
+"""Bodies on their way into the file room: let in by a token or by the rules of access, bounded, taken apart where they are forms.
+
+Twisted Web tells of a body as it comes (`ocppd.net.rest.body.ApiRequest`) and asks for an answer at its end. What is refused
+before that is thrown away until then, so that a polite sender hears why; one who goes on and on is hung up on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ocppd.clock import Clock, DelayedCall, now_ms
+from ocppd.errors import OcppdError
+from ocppd.net.files.errors import Interrupted, NotMultipart, RoomBusy, RoomFull, TokenSpent, UnknownToken
+from ocppd.net.files.landing import Landed, Landing
+from ocppd.net.files.multipart import FormFile, boundary_of
+from ocppd.net.files.room import FileRoom, digest_of, shown_name, token_of
+from ocppd.net.rest.problems import BodyTooLarge, NoSuchMethod
+from ocppd.storage.records.files import FilePurpose, NewFile, Permit, StoredFile
+
+log = Logger()
+
+#: A refused sender is read so far, and hears why (as in `rest.body`).
+MAX_DISCARDED_BYTES: Final = 16 * 1024 * 1024
+#: Bytes that a form takes beside its file.
+FORM_BYTES: Final = 64 * 1024
+FETCHING: Final = ("GET", "HEAD", "OPTIONS")
+SENDING: Final = ("PUT", "POST", "OPTIONS")
+#: What a file is called whose sender does not say.
+NAMELESS: Final = "file"
+
+#: Lets a body in, once; gives the job it belongs to, None for an operator's. Fails with what it is refused with.
+Admission = Callable[[], Deferred[int | None]]
+#: Puts a landed file on record. Gives None where it was not wanted any more.
+Keep = Callable[[NewFile], Deferred[StoredFile | None]]
+
+
+class Upload:
+    """One body. Its end is asked for by `stored`, or is that of its connection."""
+
+    def __init__(self, room: FileRoom, request: Any, length: int | None, purpose: FilePurpose, name: str) -> None:
+        self._room = room
+        self._clock: Clock = room.clock
+        self._request = request
+        self._transport = request.transport
+        self._channel = request.channel
+        self._purpose = purpose
+        self._name = name
+        self._received = 0
+        self._discarded = 0
+        self._failure: OcppdError | None = None
+        self._form: FormFile | None = None
+        self._landing: Landing | None = None
+        self._early: list[bytes] = []
+        self._admitted: Deferred[None] = Deferred()
+        self._job_id: int | None = None
+        self._watch: DelayedCall | None = None
+        self._over = False
+        #: `stored` was asked for: the end of the request is its business.
+        self._whole = False
+        self._keep: Keep | None = None
+        self._release: Callable[[], None] = lambda: None
+        self._check_head(length)
+
+    def _check_head(self, length: int | None) -> None:
+        most = self._room.limits.file_bytes
+        try:
+            kind = self._request.getHeader(b"content-type") or b""
+            boundary = boundary_of(kind.decode("latin-1"))
+        except NotMultipart as error:
+            self._failure = error
+            return
+        if boundary is not None:
+            self._form = FormFile(boundary)
+        if length is not None and length > most + (FORM_BYTES if self._form else 0):
+            self._failure = BodyTooLarge(most)
+
+    def begin(self, admit: Admission, keep: Keep, release: Callable[[], None]) -> Upload:
+        """Ask whether it may come; nothing of it is read before that is known, but what is here already."""
+        self._keep, self._release = keep, release
+        self._request.notifyFinish().addBoth(self._gone)
+        if self._failure is not None:
+            self._admitted.callback(None)
+            return self
+        self._transport.pauseProducing()
+        admit().addCallbacks(self._let_in, self._refused).addCallback(self._decided)
+        return self
+
+    def _let_in(self, job_id: int | None) -> None:
+        self._job_id = job_id
+        room, transport = self._room, self._transport
+        self._landing = Landing(room.directory, room.new_name(), room.run, transport.pauseProducing, transport.resumeProducing)
+        if self._over:  # it has gone while we asked
+            return
+        self._watch = self._clock.callLater(room.limits.idle_s, self._stalled)
+        early, self._early = self._early, []
+        for data in early:
+            self._take(data)
+
+    def _refused(self, failure: Failure) -> None:
+        self._early = []
+        if isinstance(failure.value, OcppdError):
+            self._failure = failure.value
+        else:
+            log.failure("whether a file may come could not be found out", failure)
+            self._failure = RoomBusy("the file room cannot be asked")
+
+    def _decided(self, _: None) -> None:
+        self._transport.resumeProducing()
+        self._admitted.callback(None)
+
+    # The body
+
+    def rename(self, name: str) -> None:
+        """What the file is to be called, where no form says it."""
+        self._name = name
+
+    def received(self, data: bytes) -> None:
+        """The next bytes of the body."""
+        self._received += len(data)
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = self._clock.callLater(self._room.limits.idle_s, self._stalled)
+        if self._failure is not None:
+            self._discarded += len(data)
+            if self._discarded > MAX_DISCARDED_BYTES:
+                self._channel.loseConnection()
+        elif self._landing is None:
+            self._early.append(data)
+        else:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        assert self._landing is not None
+        if self._received > self._room.limits.file_bytes + (FORM_BYTES if self._form else 0):
+            self._fail(BodyTooLarge(self._room.limits.file_bytes))
+            return
+        try:
+            self._landing.received(data if self._form is None else self._form.feed(data))
+        except NotMultipart as error:
+            self._fail(error)
+        if self._landing.failure is not None:
+            self._failure = self._failure or self._landing.failure
+
+    def _fail(self, error: OcppdError) -> None:
+        """Nothing more of it is kept."""
+        if self._failure is None:
+            self._failure = error
+
+    def _stop_watching(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None and watch.active():
+            watch.cancel()
+
+    def _stalled(self) -> None:
+        """Nothing has come for a while. `_gone` follows."""
+        self._watch = None
+        self._fail(Interrupted(f"nothing more came after {self._received} bytes"))
+        self._transport.abortConnection()
+
+    # Its end
+
+    async def stored(self) -> StoredFile:
+        """The whole body has come: the file on record. Raises what it is refused with."""
+        self._whole = True
+        self._stop_watching()
+        try:
+            await self._admitted
+            return await self._keep_it()
+        except OcppdError as error:
+            await self._tell(str(error))
+            raise
+        finally:
+            self._end()
+
+    async def _keep_it(self) -> StoredFile:
+        if self._failure is None and self._form is not None:
+            try:
+                self._form.close()
+            except NotMultipart as error:
+                self._failure = error
+        if self._failure is not None:
+            if self._landing is not None:
+                await self._landing.abandon()
+            raise self._failure
+        assert self._landing is not None and self._keep is not None
+        landed = await self._landing.finish()
+        if landed.size > self._room.limits.file_bytes:
+            await self._room.remove(landed.stored)
+            raise BodyTooLarge(self._room.limits.file_bytes)
+        return await self._record(landed, self._keep)
+
+    async def _record(self, landed: Landed, keep: Keep) -> StoredFile:
+        called = shown_name((self._form.name if self._form is not None else "") or self._name) or NAMELESS
+        file = NewFile(
+            purpose=self._purpose,
+            name=called,
+            stored=landed.stored,
+            size=landed.size,
+            sha256=landed.sha256,
+            created_ms=now_ms(self._clock),
+        )
+        try:
+            kept = await keep(file)
+        except OcppdError:
+            await self._room.remove(landed.stored)
+            raise
+        if kept is None:
+            await self._room.remove(landed.stored)
+            raise TokenSpent("another file came sooner")
+        return kept
+
+    def _gone(self, _: object) -> None:
+        """The connection is lost, or somebody has answered without asking for the file."""
+        self._stop_watching()
+        if self._whole:
+            return
+        self._fail(Interrupted(f"the connection was lost after {self._received} bytes"))
+        Deferred.fromCoroutine(self._give_up()).addErrback(_log_bug)
+
+    async def _give_up(self) -> None:
+        self._over = True
+        try:
+            await self._admitted
+            if self._landing is not None:
+                await self._landing.abandon()
+            await self._tell(str(self._failure))
+        finally:
+            self._end()
+
+    async def _tell(self, why: str) -> None:
+        if self._job_id is not None:
+            await self._room.note(self._job_id, f"a file did not come: {why}")
+
+    def _end(self) -> None:
+        self._over = True
+        release, self._release = self._release, lambda: None
+        release()
+
+
+class Intake:
+    """Lets bodies in."""
+
+    def __init__(self, room: FileRoom) -> None:
+        self._room = room
+
+    def from_charger(self, request: Any, length: int | None) -> Upload:
+        """A body that is sent to a URL of ours."""
+        token, name = token_of(request.path)
+        digest, room = digest_of(token), self._room
+        taken = digest in room.sending or room.uploads >= room.limits.uploads
+        if not taken:
+            room.sending.add(digest)
+            room.uploads += 1
+
+        def release() -> None:
+            if not taken:
+                room.sending.discard(digest)
+                room.uploads -= 1
+
+        def admit() -> Deferred[int | None]:
+            if taken:
+                raise RoomBusy("something is being sent already; try again later")
+            return room.files.permit(digest).addCallback(lambda permit: _may_send(permit, now_ms(room.clock)))
+
+        upload = Upload(room, request, length, FilePurpose.UPLOAD, name)
+        return upload.begin(_deferred(admit), lambda file: room.files.file_uploaded(digest, file), release)
+
+    def from_operator(self, request: Any, length: int | None) -> Upload:
+        """A firmware; who sends it has passed the rules of access."""
+        room = self._room
+        taken = room.uploads >= room.limits.uploads
+        room.uploads += not taken
+
+        def release() -> None:
+            room.uploads -= not taken
+
+        def fits(there: int) -> None:
+            if there + (length or 0) > room.limits.most_bytes:
+                raise RoomFull("the file room is full")
+
+        def admit() -> Deferred[int | None]:
+            if taken:
+                raise RoomBusy("as many files come as this node takes; try again later")
+            return room.files.stored_bytes().addCallback(fits)
+
+        def keep(file: NewFile) -> Deferred[StoredFile | None]:
+            return room.files.file_added(file).addCallback(lambda kept: kept)
+
+        upload = Upload(room, request, length, FilePurpose.FIRMWARE, NAMELESS)
+        return upload.begin(_deferred(admit), keep, release)
+
+
+def _may_send(permit: Permit | None, now: int) -> int:
+    """The job that a file is for. Raises UnknownToken, NoSuchMethod, TokenSpent."""
+    if permit is None:
+        raise UnknownToken
+    if permit.file_id is not None:
+        raise NoSuchMethod(FETCHING)
+    if permit.used_ms is not None:
+        raise TokenSpent("a file came before")
+    if permit.expires_ms <= now:
+        raise TokenSpent("the time for this file is over")
+    return permit.job_id
+
+
+def _deferred(admit: Callable[[], Deferred[int | None]]) -> Admission:
+    """What it raises as a failure."""
+
+    def admission() -> Deferred[int | None]:
+        return succeed(None).addCallback(lambda _: admit())
+
+    return admission
+
+
+def _log_bug(failure: Failure) -> None:
+    log.failure("a file that came in part was not removed", failure)
