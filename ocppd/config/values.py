@@ -135,5 +135,5 @@ class Settings:
     #: What a file may have, in MiB.
     upload_limit_mib: int = 100
     #: For how long what chargers have sent is kept, in days, and how much of the disk all files may take, in GiB.
-    keep_files_days: float = 90.0
-    files_limit_gib: float = 10.0
+    keep_files_days: int = 90
+    files_limit_gib: int = 10

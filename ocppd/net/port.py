@@ -60,7 +60,7 @@ def make_file_room(settings: Settings, storage: Storage, reactor: Any) -> FileRo
         return None
     limits = Limits(
         file_bytes=settings.upload_limit_mib * 1024**2,
-        most_bytes=int(settings.files_limit_gib * 1024**3),
+        most_bytes=settings.files_limit_gib * 1024**3,
         keep_days=settings.keep_files_days,
     )
     run = partial(deferToThreadPool, reactor, reactor.getThreadPool())

@@ -266,7 +266,7 @@ def _end(unit: Unit, job: Job, state: JobState, at_ms: int, reason: str | None) 
         rows.enter(unit, job.job_id, at_ms, EntryKind.ENDED, status=state.value, detail=reason or _inference(job))
     if state in (JobState.FAILED, JobState.CANCELLED, JobState.NOTHING_AVAILABLE):
         rows.expire_tokens(unit, job.job_id, at_ms)
-    told = {"jobId": str(job.job_id), "kind": job.kind.value, "state": state.value}
+    told = {"jobId": str(job.job_id), "jobKind": job.kind.value, "state": state.value}
     told |= {name: value for name, value in (("status", job.status), ("reason", reason)) if value is not None}
     events.happened(unit, EventKind.JOB_ENDED, job.charger, at_ms, **told)
     return job
