@@ -17,6 +17,7 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 
 from ocppd.clock import now_ms
@@ -265,20 +266,17 @@ async def test_a_body_that_breaks_off(served: Served) -> None:
     number, path = await diagnostics(served, link)
     head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n".encode()
 
-    async def told(what: str) -> bool:
-        return any(what in entry.get("detail", "") for entry in (await job(served, number))["timeline"])
-
     gone = await raw(served.port)
     gone.write(head + b"x" * 300_000)
     await until(lambda: _true(len(on_disk(served)) == 1))
     gone.close()
-    await until(lambda: told("connection was lost"))
+    await until(lambda: _told(served, number, "connection was lost"))
     room.limits = replace(room.limits, idle_s=0.2)
     silent = await raw(served.port)
     silent.write(head + b"x" * 1000)
     await within(silent.lost)
-    await until(lambda: told("nothing more came after 1000 bytes"))
-    assert (on_disk(served), room.uploads, room.sending) == ([], 0, set())
+    await until(lambda: _told(served, number, "nothing more came after 1000 bytes"))
+    assert (on_disk(served), room.sending) == ([], set())
     assert (await served.request("PUT", path, b"whole")).status == 201
 
 
@@ -294,19 +292,72 @@ async def test_senders_are_bounded(served: Served) -> None:
     head = "PUT {} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"
     first = await raw(served.port)
     first.write(head.format(one).encode())
-    await until(lambda: _true(room_of(served).uploads == 1))
+    await until(lambda: _true(len(room_of(served).sending) == 1))
     same = await served.request("PUT", one, b"x")
     assert (same.status, "retry-after" in same.headers) == (503, True)
     second = await raw(served.port)
     second.write(head.format(two).encode())
-    await until(lambda: _true(room_of(served).uploads == 2))
+    await until(lambda: _true(len(room_of(served).sending) == 2))
     assert (await served.request("PUT", three, b"x")).status == 503
     first.write(b"defghi")
     assert b"201" in await first.until(b"201 Created")
     second.close()
     first.close()
-    await until(lambda: _true(room_of(served).uploads == 0))
+    await until(lambda: _true(not room_of(served).sending))
     assert (await served.request("PUT", three, b"x")).status == 201
+
+
+@ensure
+async def test_strangers_take_nobodys_place(served: Served) -> None:
+    """Who has no token takes no place however slowly he sends, and is cut off soon; a file that takes too long is, too."""
+    room = room_of(served)
+    room.limits = replace(room.limits, idle_s=0.4)
+    link = await served.connect("CP1", answering)
+    number, path = await diagnostics(served, link)
+    strangers = [await raw(served.port) for _ in range(5)]
+    for stranger in strangers:
+        stranger.write(f"PUT /files/{'A' * 43}/x HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n".encode())
+
+    def drip() -> None:
+        for each in strangers:
+            each.write(b"x")
+
+    dripping = LoopingCall(drip)
+    dripping.start(0.1)
+    assert (await served.request("PUT", path, b"x")).status == 201
+    assert room.sending == set()
+    for stranger in strangers:
+        await within(stranger.lost)
+    dripping.stop()
+    room.limits = replace(room.limits, whole_s=0.5)
+    number, path = await diagnostics(served, link)
+    strangers = [await raw(served.port)]
+    strangers[0].write(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n".encode())
+    dripping.start(0.1)
+    await within(strangers[0].lost)
+    dripping.stop()
+    await until(lambda: _told(served, number, "not whole in time"))
+    assert (room.sending, len(on_disk(served))) == (set(), 1)
+
+
+async def _told(served: Served, number: int, what: str) -> bool:
+    return any(what in entry.get("detail", "") for entry in (await job(served, number))["timeline"])
+
+
+@ensure
+async def test_a_url_waits_with_its_call(served: Served) -> None:
+    """A firmware of ours for a charger that is away: its call waits with the token encrypted, and carries it whole."""
+    file = (await put_firmware(served, b"fw")).json["id"]
+    waiting = await served.post("/api/v1/chargers/CP1/firmware", {"file": file})
+    assert (waiting.status, waiting.json["state"]) == (202, "requested")
+    assert "/files/***/fw.bin" in json.dumps((await served.get("/api/v1/messages")).json)
+    link = await served.connect("CP1", answering)
+    await until(lambda: _true(bool(link.calls)))
+    path = link.calls[0][3]["location"].removeprefix(URL)
+    assert (await served.request("GET", path)).body == b"fw"
+    head = await served.request("HEAD", f"/api/v1/files/{file}/content")
+    assert (head.status, head.headers["content-length"], head.body) == (200, "2", b"")
+    assert room_of(served).downloads == 0
 
 
 @ensure
@@ -380,7 +431,7 @@ async def test_operators_are_let_in_by_the_rules(served: Served) -> None:
         assert (await served.request("POST", "/api/v1/files", b"x", {"Content-Type": kind})).slug == "not-json-type"
     assert (await served.request("POST", "/api/v1/files")).slug == "not-json-type"
     assert (await served.request("POST", "/api/v1/files?name=a/b", b"x", {"Content-Type": OCTETS})).slug == "bad-parameters"
-    await until(lambda: _true(room_of(served).uploads == 0 and on_disk(served) == []))
+    await until(lambda: _true(not room_of(served).sending and on_disk(served) == []))
     assert (await served.get("/api/v1/files")).json["items"] == []
 
 

@@ -75,15 +75,18 @@ class FileDoor:
             raise NoFile(str(file_id))
         path = self._room.path_of(file)
         self._room.downloads += 1
+        request.notifyFinish().addBoth(self._fetched)
 
         def ended(whole: bool) -> None:
-            self._room.downloads -= 1
             if whole and digest not in self._told:
                 self._told.add(digest)
                 told = Deferred.fromCoroutine(self._room.note(permit.job_id, f"fetched: {file.name}"))
                 told.addErrback(lambda failure: log.failure("a job was not told", failure))
 
         request.render(Sent(path, file, self._room.clock, ended))
+
+    def _fetched(self, _: object) -> None:
+        self._room.downloads -= 1
 
     def _failed(self, failure: Failure, request: Any) -> None:
         if _is_over(request):

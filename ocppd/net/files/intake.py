@@ -7,9 +7,10 @@ before that is thrown away until then, so that a polite sender hears why; one wh
 from __future__ import annotations
 
 from collections.abc import Callable
+from secrets import token_hex
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -60,6 +61,9 @@ class Upload:
         self._job_id: int | None = None
         self._watch: DelayedCall | None = None
         self._over = False
+        #: It was let in, and has a place.
+        self._inside = False
+        self._deadline_s = room.clock.seconds() + room.limits.whole_s
         #: `stored` was asked for: the end of the request is its business.
         self._whole = False
         self._keep: Keep | None = None
@@ -84,6 +88,7 @@ class Upload:
         self._keep, self._release = keep, release
         self._request.notifyFinish().addBoth(self._gone)
         if self._failure is not None:
+            self._hear_out()
             self._admitted.callback(None)
             return self
         self._transport.pauseProducing()
@@ -92,6 +97,7 @@ class Upload:
 
     def _let_in(self, job_id: int | None) -> None:
         self._job_id = job_id
+        self._inside = True
         room, transport = self._room, self._transport
         self._landing = Landing(room.directory, room.new_name(), room.run, transport.pauseProducing, transport.resumeProducing)
         if self._over:  # it has gone while we asked
@@ -101,8 +107,16 @@ class Upload:
         for data in early:
             self._take(data)
 
+    def _hear_out(self) -> None:
+        """One who is refused may say the rest, and hear why; but not for long."""
+        if not self._over:
+            self._stop_watching()
+            self._deadline_s = self._clock.seconds() + self._room.limits.idle_s
+            self._watch = self._clock.callLater(self._room.limits.idle_s, self._stalled)
+
     def _refused(self, failure: Failure) -> None:
         self._early = []
+        self._hear_out()
         if isinstance(failure.value, OcppdError):
             self._failure = failure.value
         else:
@@ -124,7 +138,8 @@ class Upload:
         self._received += len(data)
         if self._watch is not None:
             self._watch.cancel()
-            self._watch = self._clock.callLater(self._room.limits.idle_s, self._stalled)
+            left_s = min(self._room.limits.idle_s, self._deadline_s - self._clock.seconds())
+            self._watch = self._clock.callLater(max(0.0, left_s), self._stalled)
         if self._failure is not None:
             self._discarded += len(data)
             if self._discarded > MAX_DISCARDED_BYTES:
@@ -157,9 +172,10 @@ class Upload:
             watch.cancel()
 
     def _stalled(self) -> None:
-        """Nothing has come for a while. `_gone` follows."""
+        """Nothing has come for a while, or not all of it in all the time that there is. `_gone` follows."""
         self._watch = None
-        self._fail(Interrupted(f"nothing more came after {self._received} bytes"))
+        late = self._clock.seconds() >= self._deadline_s
+        self._fail(Interrupted(f"{'it was not whole in time' if late else 'nothing more came'} after {self._received} bytes"))
         self._transport.abortConnection()
 
     # Its end
@@ -238,8 +254,9 @@ class Upload:
 
     def _end(self) -> None:
         self._over = True
-        release, self._release = self._release, lambda: None
-        release()
+        if self._inside:
+            self._inside = False
+            self._release()
 
 
 class Intake:
@@ -252,47 +269,35 @@ class Intake:
         """A body that is sent to a URL of ours."""
         token, name = token_of(request.path)
         digest, room = digest_of(token), self._room
-        taken = digest in room.sending or room.uploads >= room.limits.uploads
-        if not taken:
-            room.sending.add(digest)
-            room.uploads += 1
 
-        def release() -> None:
-            if not taken:
-                room.sending.discard(digest)
-                room.uploads -= 1
+        def let_in(permit: Permit | None) -> int | None:
+            job_id = _may_send(permit, now_ms(room.clock))
+            room.take_place(digest)  # now, and not before: who has no token takes nobody's place
+            return job_id
 
         def admit() -> Deferred[int | None]:
-            if taken:
-                raise RoomBusy("something is being sent already; try again later")
-            return room.files.permit(digest).addCallback(lambda permit: _may_send(permit, now_ms(room.clock)))
+            return room.files.permit(digest).addCallback(let_in)
 
         upload = Upload(room, request, length, FilePurpose.UPLOAD, name)
-        return upload.begin(_deferred(admit), lambda file: room.files.file_uploaded(digest, file), release)
+        return upload.begin(admit, lambda file: room.files.file_uploaded(digest, file), lambda: room.leave(digest))
 
     def from_operator(self, request: Any, length: int | None) -> Upload:
         """A firmware; who sends it has passed the rules of access."""
-        room = self._room
-        taken = room.uploads >= room.limits.uploads
-        room.uploads += not taken
-
-        def release() -> None:
-            room.uploads -= not taken
+        room, place = self._room, token_hex()
 
         def fits(there: int) -> None:
             if there + (length or 0) > room.limits.most_bytes:
                 raise RoomFull("the file room is full")
+            room.take_place(place)
 
         def admit() -> Deferred[int | None]:
-            if taken:
-                raise RoomBusy("as many files come as this node takes; try again later")
             return room.files.stored_bytes().addCallback(fits)
 
         def keep(file: NewFile) -> Deferred[StoredFile | None]:
             return room.files.file_added(file).addCallback(lambda kept: kept)
 
         upload = Upload(room, request, length, FilePurpose.FIRMWARE, NAMELESS)
-        return upload.begin(_deferred(admit), keep, release)
+        return upload.begin(admit, keep, lambda: room.leave(place))
 
 
 def _may_send(permit: Permit | None, now: int) -> int:
@@ -306,15 +311,6 @@ def _may_send(permit: Permit | None, now: int) -> int:
     if permit.expires_ms <= now:
         raise TokenSpent("the time for this file is over")
     return permit.job_id
-
-
-def _deferred(admit: Callable[[], Deferred[int | None]]) -> Admission:
-    """What it raises as a failure."""
-
-    def admission() -> Deferred[int | None]:
-        return succeed(None).addCallback(lambda _: admit())
-
-    return admission
 
 
 def _log_bug(failure: Failure) -> None:

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from ocppd.clock import Clock, now_ms
 from ocppd.errors import StorageUnavailable
-from ocppd.net.files.errors import NoFile
+from ocppd.net.files.errors import NoFile, RoomBusy
 from ocppd.net.files.landing import PART, Run
 from ocppd.storage.api.charger_jobs import JobRecords
 from ocppd.storage.api.files import FileRecords
@@ -45,8 +45,9 @@ class Limits:
     uploads: int = 20
     #: Files that chargers fetch from this node at the same time.
     downloads: int = 500
-    #: Silence in the midst of a file, in seconds.
+    #: Silence in the midst of a file, and all the time that it may take to come, in seconds.
     idle_s: float = 30.0
+    whole_s: float = 6 * 3600.0
 
 
 class FileRoom:
@@ -69,10 +70,19 @@ class FileRoom:
         self.run = run
         self.limits = limits or Limits()
         self.url = url
-        #: Tokens that something is being sent with, by their digests.
+        #: What is being sent: digests of tokens, and numbers for operators.
         self.sending: set[str] = set()
-        self.uploads = 0
         self.downloads = 0
+
+    def take_place(self, who: str) -> None:
+        """Somebody begins to send. Raises RoomBusy."""
+        if who in self.sending or len(self.sending) >= self.limits.uploads:
+            raise RoomBusy("something is being sent already; try again later")
+        self.sending.add(who)
+
+    def leave(self, who: str) -> None:
+        """Nothing more is sent by it."""
+        self.sending.discard(who)
 
     def path_of(self, file: StoredFile) -> Path:
         """Where the file is. Raises NoFile where it is not on this disk."""
