@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest_twisted
@@ -17,14 +19,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
 
+from ocppd.central.charger_jobs import ask
+from ocppd.central.commands import new_message_id
+from ocppd.net.files.room import FileRoom
 from ocppd.simulator import Charger
+from ocppd.simulator.transfers import Transfers
+from ocppd.storage.records.charger_jobs import JobKind, NewJob
+from ocppd.v16.firmware import GetDiagnosticsRequest
 from support.central import Running
 from support.holding import until
 from support.peer import Response, raw, within
+from support.tls import self_signed
 
 ensure = pytest_twisted.ensureDeferred
 QUICK = {"backoff_first_s": 0.02, "reboot_s": 0.01, "unplug_s": 0.01, "job_step_s": 0.01}
+FTP = "ftp://127.0.0.1/"
 FIRMWARE = os.urandom(3 * 1024 * 1024 + 17)
 
 
@@ -112,6 +123,52 @@ async def test_files_really_move(start: Any, make: Callable[..., Charger]) -> No
         content = await call(daemon, "GET", f"/api/v1/chargers/CP1/logs/{log['id']}/content")
         assert b"CP1 firmware 1.0.2" in content.body
     assert charger.counts.errors == 0
+
+
+@ensure
+async def test_files_over_tls(start: Any, tmp_path: Path) -> None:
+    """Where the daemon itself has TLS chargers are given https URLs, and large files go through whole, both ways."""
+    key, certificate = self_signed()
+    (tmp_path / "key.pem").write_bytes(key)
+    (tmp_path / "cert.pem").write_bytes(certificate)
+    endpoint = f"ssl:0:privateKey={tmp_path}/key.pem:certKey={tmp_path}/cert.pem:interface=127.0.0.1"
+    daemon: Running = start(port=endpoint)
+    charger = Charger("CP1", f"wss://127.0.0.1:{daemon.port}/ocppj/1.6", reactor, authority_pem=certificate, **QUICK)
+    await charger.connect()
+    await charger.boot()
+    records, commands = daemon.central, daemon.central.commands
+    link = records.chargers.connection("CP1")
+    assert link is not None and link.link.base_url == f"https://127.0.0.1:{daemon.port}"
+    room = FileRoom(
+        daemon.directory / "ocppd.sqlite.files",
+        storage_of(daemon).files,
+        storage_of(daemon).charger_jobs,
+        reactor,  # type: ignore[arg-type]
+        maybeDeferred,
+    )
+    path, token = room.new_token(2**62)
+    wanted = NewJob(charger="CP1", kind=JobKind.DIAGNOSTICS, message_id=new_message_id(), created_ms=1)
+    request = GetDiagnosticsRequest(location=link.link.base_url + path)
+    job, _ = await ask(storage_of(daemon).charger_jobs, commands, wanted, token, lambda _: request)
+    transfers = Transfers(reactor, certificate)
+    assert not await transfers.send(f"https://127.0.0.1:{daemon.port}/files/unknown", "x", b"x")
+
+    async def sent() -> bool:
+        return bool(await room.files.files_of_job(job.job_id))
+
+    await until(sent)
+    path, token = room.new_token(2**62)
+    wanted = replace(wanted, message_id=new_message_id())
+    again, _ = await ask(storage_of(daemon).charger_jobs, commands, wanted, token, lambda _: GetDiagnosticsRequest(location=FTP))
+    assert await transfers.send(f"https://127.0.0.1:{daemon.port}{path}", "large", FIRMWARE)
+    (large,) = await room.files.files_of_job(again.job_id)
+    assert (large.size, large.sha256) == (len(FIRMWARE), hashlib.sha256(FIRMWARE).hexdigest())
+    await charger.shutdown()
+
+
+def storage_of(daemon: Running) -> Any:
+    """The records of a daemon."""
+    return daemon.service._storage
 
 
 @ensure

@@ -87,10 +87,6 @@ class Upload:
         """Ask whether it may come; nothing of it is read before that is known, but what is here already."""
         self._keep, self._release = keep, release
         self._request.notifyFinish().addBoth(self._gone)
-        if self._failure is not None:
-            self._hear_out()
-            self._admitted.callback(None)
-            return self
         self._transport.pauseProducing()
         admit().addCallbacks(self._let_in, self._refused).addCallback(self._decided)
         return self
@@ -98,21 +94,21 @@ class Upload:
     def _let_in(self, job_id: int | None) -> None:
         self._job_id = job_id
         self._inside = True
-        room, transport = self._room, self._transport
-        self._landing = Landing(room.directory, room.new_name(), room.run, transport.pauseProducing, transport.resumeProducing)
         if self._over:  # it has gone while we asked
             return
-        self._watch = self._clock.callLater(room.limits.idle_s, self._stalled)
+        room, transport = self._room, self._transport
+        self._watch_over()
         early, self._early = self._early, []
+        if self._failure is not None:  # too large, by its length: its job is to be told, and its sender is heard out
+            return
+        self._landing = Landing(room.directory, room.new_name(), room.run, transport.pauseProducing, transport.resumeProducing)
         for data in early:
             self._take(data)
 
     def _hear_out(self) -> None:
         """One who is refused may say the rest, and hear why; but not for long."""
-        if not self._over:
-            self._stop_watching()
-            self._deadline_s = self._clock.seconds() + self._room.limits.idle_s
-            self._watch = self._clock.callLater(self._room.limits.idle_s, self._stalled)
+        self._deadline_s = self._clock.seconds() + self._room.limits.idle_s
+        self._watch_over()
 
     def _refused(self, failure: Failure) -> None:
         self._early = []
@@ -129,6 +125,11 @@ class Upload:
 
     # The body
 
+    @property
+    def _patience_bytes(self) -> int:
+        """How much of a refused body is read, so that its sender hears why: of one who was let in, more."""
+        return max(MAX_DISCARDED_BYTES, 2 * self._room.limits.file_bytes) if self._inside else MAX_DISCARDED_BYTES
+
     def rename(self, name: str) -> None:
         """What the file is to be called, where no form says it."""
         self._name = name
@@ -137,12 +138,10 @@ class Upload:
         """The next bytes of the body."""
         self._received += len(data)
         if self._watch is not None:
-            self._watch.cancel()
-            left_s = min(self._room.limits.idle_s, self._deadline_s - self._clock.seconds())
-            self._watch = self._clock.callLater(max(0.0, left_s), self._stalled)
+            self._watch_over()
         if self._failure is not None:
             self._discarded += len(data)
-            if self._discarded > MAX_DISCARDED_BYTES:
+            if self._discarded > self._patience_bytes:
                 self._channel.loseConnection()
         elif self._landing is None:
             self._early.append(data)
@@ -165,6 +164,13 @@ class Upload:
         """Nothing more of it is kept."""
         if self._failure is None:
             self._failure = error
+
+    def _watch_over(self) -> None:
+        """From now on something has to come, as long as it is not all there."""
+        self._stop_watching()
+        if not (self._over or self._whole):
+            left_s = min(self._room.limits.idle_s, self._deadline_s - self._clock.seconds())
+            self._watch = self._clock.callLater(max(0.0, left_s), self._stalled)
 
     def _stop_watching(self) -> None:
         watch, self._watch = self._watch, None
