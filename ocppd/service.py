@@ -52,6 +52,8 @@ EXPIRY_INTERVAL_S: Final = 5.0
 STOPS_INTERVAL_S: Final = 60.0
 #: How often those who follow chargers see what is due.
 SWEEP_INTERVAL_S: Final = 5.0
+#: How often the file room is looked through for what is too old or too much.
+TIDY_INTERVAL_S: Final = 900.0
 #: How often what storage has refused is tried again: soon enough for everything to be well five seconds after its return.
 RETRY_INTERVAL_S: Final = 1.0
 #: How long requests that are in progress get to be answered after that.
@@ -140,6 +142,7 @@ class OcppdService(Service):
         self._repeat(self.central.retry, RETRY_INTERVAL_S)
         self._repeat(self.central.sweep, SWEEP_INTERVAL_S)
         self._repeat(self._look_for_missing_stops, STOPS_INTERVAL_S)
+        self._repeat(self._tidy_files, TIDY_INTERVAL_S)
         if storage.shared:
             self._repeat(self._beat, BEAT_S)
         self._take_signals()
@@ -252,6 +255,12 @@ class OcppdService(Service):
             marked = self.central.look_for_missing_stops()
             marked.addErrback(lambda failure: failure.trap(StorageUnavailable))  # the writer tells of it; the next round is soon
             marked.addErrback(_log_failure, "transactions could not be looked through")
+
+    def _tidy_files(self) -> None:
+        if self._factory is not None and self._factory.files is not None:
+            tidied = self._factory.files.tidy()
+            tidied.addErrback(lambda failure: failure.trap(StorageUnavailable))  # the writer tells of it; the next round is soon
+            tidied.addErrback(_log_failure, "the file room could not be tidied")
 
     def _beat(self) -> None:
         if self.central is not None:

@@ -21,6 +21,7 @@ from twisted.logger import ILogObserver
 from twisted.python import usage
 
 from ocppd.config import Handshake, LogFormat, LogLevel, Settings, UnknownIdTags
+from ocppd.config.file_room import FILE_ROOM_OPTIONS
 from ocppd.errors import StartFailed
 from ocppd.observe.logs import make_observer
 from ocppd.startup import Daemon, check_twistd, one_line
@@ -119,6 +120,7 @@ class Options(usage.Options):
         _option("authorizer-timeout", None, "2", "Seconds to wait for its verdict, up to 3."),
         _option("authorizer-failure", None, "refuse", "accept or refuse those tags while it gives no verdict."),
         _option("ca", None, "beside the SQLite database", "The directory of the authority that signs chargers' certificates."),
+        *(_option(each.name, None, each.default, each.help_text) for each in FILE_ROOM_OPTIONS),
         _option("handshake", None, "refuse", "Without a common subprotocol: refuse (HTTP 400) or spec (open, then close)."),
         _option("log-format", None, "text", "text or json lines."),
         _option("log-level", None, "info", "debug, info, warn, error or critical."),
@@ -202,7 +204,11 @@ class Options(usage.Options):
             node=self._value("node", _node, None),
             unsafe_database=bool(self["unsafe-database"]) or self.environ.get("OCPPD_UNSAFE_DATABASE") == "1",
             drain_s=self._value("drain", _seconds(0, LONGEST_DRAIN_S), "0"),
+            **{each.member: self._value(each.name, each.check, None) for each in FILE_ROOM_OPTIONS if self._is_given(each.name)},
         )
+
+    def _is_given(self, name: str) -> bool:
+        return self[name] is not None or bool(self.environ.get(_variable(name)))
 
     def _value(self, name: str, check: Callable[[str], Any], default: Any) -> Any:
         """The option, else its environment variable, else the default; an empty variable counts as absent."""

@@ -90,26 +90,36 @@ class Commands:
     # Accepting
 
     def submit(
-        self, charger: str, request: Message, *, offline: bool | None = None, ttl_s: float | None = None
+        self,
+        charger: str,
+        request: Message,
+        *,
+        offline: bool | None = None,
+        ttl_s: float | None = None,
+        message_id: str | None = None,
     ) -> Deferred[MessageRecord]:
         """Accept a call; fires when it is journaled, perhaps before it is sent.
 
         `offline`: whether it waits while the charger is away, by default as its action says. `ttl_s`: seconds until
-        it expires unsent. Raises UnknownCharger, InvalidPayload, NotPermitted, QueueFull at once; fails with
-        Conflict, NotConnected, NotPermitted, HolderUnreachable, QueueFull or StorageUnavailable later.
+        it expires unsent. `message_id`: one of `new_message_id`, that the caller has on record.
+
+        Raises UnknownCharger, InvalidPayload, NotPermitted, QueueFull at once; fails with Conflict, NotConnected,
+        NotPermitted, HolderUnreachable, QueueFull or StorageUnavailable later.
         """
         self._chargers.settings(charger)
         request = verify(request)
         objection = self._objection(charger, request)
         if objection is None:
-            return self._submit(charger, request, offline, ttl_s)
-        return objection.addCallback(lambda _: self._submit(charger, request, offline, ttl_s))
+            return self._submit(charger, request, offline, ttl_s, message_id)
+        return objection.addCallback(lambda _: self._submit(charger, request, offline, ttl_s, message_id))
 
-    def _submit(self, charger: str, request: Message, offline: bool | None, ttl_s: float | None) -> Deferred[MessageRecord]:
+    def _submit(
+        self, charger: str, request: Message, offline: bool | None, ttl_s: float | None, message_id: str | None
+    ) -> Deferred[MessageRecord]:
         action = action_of(request)
         queues = queues_offline(request, action.name) if offline is None else offline
         connection = self._chargers.connection(charger)
-        call = self._new_call(charger, request, action.name, queues, ttl_s)
+        call = self._new_call(charger, request, action.name, queues, ttl_s, message_id)
         if connection is None:
             return self._enqueue(None, call)
         refusal = forbidden(call, connection.registration)
@@ -121,8 +131,10 @@ class Commands:
             raise QueueFull(charger, self._chargers.queue_limit)
         return self._enqueue(connection, call)
 
-    def _new_call(self, charger: str, request: Message, action: str, queues: bool, ttl_s: float | None) -> PendingCall:
-        message_id = self._new_id()
+    def _new_call(
+        self, charger: str, request: Message, action: str, queues: bool, ttl_s: float | None, message_id: str | None
+    ) -> PendingCall:
+        message_id = message_id or self._new_id()
         created_ms = now_ms(self._clock)
         ttl_s = min(ttl_s if ttl_s is not None else QUEUED_TTL_S if queues else DIRECT_TTL_S, MAX_TTL_S)
         frame = call_frame(message_id, action, encode(request)).decode()
@@ -276,7 +288,7 @@ class Commands:
 
     def refuse(self, charger: str, request: Message, refusal: NotPermitted) -> Deferred[MessageRecord]:
         """Journal a call that is not permitted, as ended; for callers whose interface knows no refusal."""
-        call = self._new_call(charger, verify(request), action_of(request).name, False, None)
+        call = self._new_call(charger, verify(request), action_of(request).name, False, None, None)
         ended = call.forbidden(refusal.reason, call.created_ms)
         created = self._storage.call_created(call.journal_entry(), None)
         created.addCallback(lambda _: self._ends.record(call.message_id, lambda: self._storage.call_ended(ended.end)))

@@ -48,6 +48,10 @@ class Link(Protocol):
         """The address of the peer, IPv4-mapped ones unmapped."""
 
     @property
+    def base_url(self) -> str | None:
+        """Where the charger has found us, as an `http:` or `https:` URL without path; None where it did not say."""
+
+    @property
     def open(self) -> bool:
         """Whether what is sent now can still reach the charger; False once a close frame has gone out."""
 

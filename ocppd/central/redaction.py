@@ -1,7 +1,8 @@
 """Frames without their secrets, for everything that is kept or shown. Decision 9 of docs/architecture.md. Pure.
 
 Secret are: the value of the configuration key AuthorizationKey (REQUIREMENTS Z-8) and of vendors' keys whose names say so
-(`is_secret`), and the credentials inside URLs that files are fetched from or sent to (3.7).
+(`is_secret`), and the credentials inside URLs that files are fetched from or sent to (3.7), the tokens of our own file room
+included.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ URL_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#]*@")
 #: The same inside JSON text, where a slash may be escaped.
 _CREDENTIALS_IN_JSON: Final = re.compile(r'(:(?:\\?/){2})[^/?#"\\]*@')
+#: A token of the file room, in a path or in JSON text.
+_TOKEN: Final = re.compile(r"(\\?/files\\?/)[A-Za-z0-9_-]{43}")
 
 _NO_LETTERS: Final = re.compile("[^a-z]+")
 
@@ -57,7 +60,9 @@ def redact_call(action: str, frame: str) -> str:
 def redact_answer(action: str, frame: str) -> str:
     """A CALLRESULT or CALLERROR to `action` as it may be kept; the same text where it has no secret."""
     if action in URL_MEMBERS:
-        return _CREDENTIALS_IN_JSON.sub(rf"\1{HIDDEN}@", frame)  # chargers repeat the URL in what they complain of
+        return without_tokens(
+            _CREDENTIALS_IN_JSON.sub(rf"\1{HIDDEN}@", frame)
+        )  # chargers repeat the URL in what they complain of
     if action != "GetConfiguration" or not _may_name_secret(frame):
         return frame
     try:
@@ -67,6 +72,16 @@ def redact_answer(action: str, frame: str) -> str:
     entries = elements[2].get("configurationKey") if isinstance(elements[2], dict) else None
     changed = [_hide_value(entry, "value") for entry in entries] if isinstance(entries, list) else []
     return _encode(elements).decode() if any(changed) else frame
+
+
+def redact_url(url: str) -> str:
+    """A URL of files as it may be kept or shown."""
+    return without_tokens(_CREDENTIALS.sub(f"{HIDDEN}@", url))
+
+
+def without_tokens(text: str) -> str:
+    """A path or a frame without the tokens of the file room that are in it."""
+    return _TOKEN.sub(rf"\1{HIDDEN}", text)
 
 
 def _may_name_secret(frame: str) -> bool:
@@ -105,5 +120,5 @@ def _hide_credentials(payload: Any, path: tuple[str, ...]) -> bool:
     url = payload.get(path[-1]) if isinstance(payload, dict) else None
     if not isinstance(url, str):
         return False
-    payload[path[-1]] = _CREDENTIALS.sub(f"{HIDDEN}@", url)
+    payload[path[-1]] = redact_url(url)
     return bool(payload[path[-1]] != url)

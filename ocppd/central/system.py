@@ -17,6 +17,7 @@ from ocppd.central.boots import Boots
 from ocppd.central.calls import Ended
 from ocppd.central.capabilities import Capabilities
 from ocppd.central.certificate_desk import CertificateDesk, Workshop
+from ocppd.central.charger_jobs import JobWatcher
 from ocppd.central.chargers import Chargers
 from ocppd.central.charging.following import ChargingFollower
 from ocppd.central.charging.sending import Sending
@@ -102,6 +103,7 @@ class CentralSystem:
             self.certificates,
             self.reservations,
             self.local_lists,
+            JobWatcher(storage.charger_jobs),
             ConfigurationWatcher(storage.configuration, self.mirror, self.chargers, clock, self.unasked.allowed),
         )
         self._watchers = Watchers(watchers, self.unasked.allowed, awaited)

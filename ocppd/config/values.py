@@ -161,3 +161,12 @@ class Settings:
     ca: Path | None = None
     #: Over how many seconds the chargers' connections are closed when the daemon stops; 0 closes them at once.
     drain_s: float = 0.0
+    #: The directory of the file room; None: beside the database, where that is a file, and none otherwise.
+    files: Path | None = None
+    #: Where chargers reach us, `http:` or `https:`; None: as each of them has found us.
+    public_url: str | None = None
+    #: What a file may have, in MiB.
+    upload_limit_mib: int = 100
+    #: For how long what chargers have sent is kept, in days, and how much of the disk all files may take, in GiB.
+    keep_files_days: int = 90
+    files_limit_gib: int = 10

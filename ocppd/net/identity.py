@@ -12,6 +12,8 @@ from urllib.parse import unquote_to_bytes
 MAX_NAME_LENGTH: Final = 255
 
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+#: A Host that may become part of a URL.
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
@@ -64,3 +66,8 @@ def _decode(segment: str) -> str:
     if name in (".", "..") or "/" in name or "\\" in name:
         raise NoEndpoint("a name that no route can carry")
     return name
+
+
+def base_url_of(host: str, *, secure: bool) -> str | None:
+    """The URL without path of where somebody has found us, by the Host that it names; None where that is none."""
+    return f"{'https' if secure else 'http'}://{host}" if _HOST.fullmatch(host) else None

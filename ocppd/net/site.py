@@ -21,8 +21,10 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 from zope.interface import implementer
 
+from ocppd.central.redaction import without_tokens
 from ocppd.clock import Clock, DelayedCall
 from ocppd.net.ending import Ending
+from ocppd.net.files.room import FileRoom
 from ocppd.net.websocket import HANDSHAKE_TIMEOUT_S, ChargerFactory, plain_address
 
 log = Logger()
@@ -138,7 +140,7 @@ class ApiSite(Site):
 
     def log(self, request: Any) -> None:
         """One line per request, without its query; probes are no news."""
-        path = request.uri.partition(b"?")[0].decode("latin-1")
+        path = without_tokens(request.uri.partition(b"?")[0].decode("latin-1"))
         note = log.debug if path in PROBES else log.info
         note(
             "{ip} {method} {path} {code} {sent}",
@@ -171,6 +173,8 @@ class OnePort(Factory):
         self.site = site
         self.clock = clock
         self.ending = ending
+        #: The file room, which is to be tidied now and then.
+        self.files: FileRoom | None = None
 
     def acceptableProtocols(self) -> list[bytes]:
         """What a TLS endpoint may agree on by ALPN: without this a client that offers anything is refused."""

@@ -15,10 +15,9 @@ from typing import Any, Final
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from ocppd.central.connection import Connection
 from ocppd.central.system import CentralSystem
@@ -26,10 +25,11 @@ from ocppd.clock import Clock, DelayedCall
 from ocppd.config import ChargerSettings, Handshake, Mode
 from ocppd.errors import StorageUnavailable, UnknownCharger
 from ocppd.net.attempts import Lately
+from ocppd.net.backpressure import Backpressure
 from ocppd.net.credentials import matches, password_of
 from ocppd.net.ending import Ending
 from ocppd.net.fast_frames import FastFrames
-from ocppd.net.identity import BadIdentity, NoEndpoint, identity_of
+from ocppd.net.identity import BadIdentity, NoEndpoint, base_url_of, identity_of
 from ocppd.storage.records import ConnectedCharger
 
 log = Logger()
@@ -89,25 +89,6 @@ class Refusal(ConnectionDeny):
     def __init__(self, code: int, reason: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(int(code), reason)
         self.headers = headers
-
-
-@implementer(IPushProducer)
-class Backpressure:
-    """Stops reading from a charger that does not read: what is to be written for it must not fill the memory."""
-
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
-
-    def pauseProducing(self) -> None:
-        """The transport has enough to write."""
-        self._transport.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """It has written it."""
-        self._transport.resumeProducing()
-
-    def stopProducing(self) -> None:
-        """The connection is gone."""
 
 
 class ChargerProtocol(FastFrames, WebSocketServerProtocol):
@@ -318,6 +299,11 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
     def remote_ip(self) -> str:
         """The address of the peer, an IPv4-mapped one unmapped; empty where it has none (a Unix socket)."""
         return plain_address(getattr(self.transport.getPeer(), "host", ""))
+
+    @property
+    def base_url(self) -> str | None:
+        """By the Host of its handshake. A proxy that ends TLS hides that it is `https:` (docs/operations.md)."""
+        return base_url_of(self.http_headers.get("host", ""), secure=ISSLTransport.providedBy(self.transport))
 
     @property
     def open(self) -> bool:

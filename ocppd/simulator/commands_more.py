@@ -171,8 +171,9 @@ _TRIGGERS: dict[MessageTrigger, Callable[[Machine, int | UnsetType], None]] = {
 
 def get_diagnostics(charger: Machine, request: firmware.GetDiagnosticsRequest) -> firmware.GetDiagnosticsConfirmation:
     """A file name at once, the upload afterwards (section 5.9)."""
-    charger.afterwards(lambda: charger.jobs.begin("diagnostics", charger.jobs.upload_diagnostics(request)))
-    return firmware.GetDiagnosticsConfirmation(file_name=f"diagnostics-{charger.wall.now_ms()}.log")
+    name = f"diagnostics-{charger.wall.now_ms()}.log"
+    charger.afterwards(lambda: charger.jobs.begin("diagnostics", charger.jobs.upload_diagnostics(request, name)))
+    return firmware.GetDiagnosticsConfirmation(file_name=name)
 
 
 def update_firmware(charger: Machine, request: firmware.UpdateFirmwareRequest) -> firmware.UpdateFirmwareConfirmation:

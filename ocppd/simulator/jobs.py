@@ -2,8 +2,8 @@
 
 OCPP 1.6 sections 4.4, 4.5, 5.9, 5.19; white paper L01, N01.
 
-Nothing is transferred: the steps are played, with the notifications of a charger that transfers. A location whose scheme
-is not in SupportedFileTransferProtocols fails after its retries.
+To and from `http:` and `https:` locations files are really moved; with others the steps are played, with the notifications of
+a charger that transfers. A location whose scheme is not in SupportedFileTransferProtocols fails after its retries.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred
 from ocppd.errors import OcppdError
 from ocppd.simulator.life import Life
 from ocppd.simulator.state import State
+from ocppd.simulator.transfers import Transfers, is_real
 from ocppd.simulator.waiting import pause
 from ocppd.v16.firmware import (
     DiagnosticsStatusNotificationRequest,
@@ -52,6 +53,7 @@ class Jobs:
         self._state = state
         self._life = life
         self._running: dict[str, Deferred[None]] = {}
+        self._transfers = Transfers(state.reactor, state.options.authority_pem)
         self.diagnostics = DiagnosticsStatus.IDLE
         self.firmware = FirmwareStatus.IDLE
         self.signed_firmware = FirmwareStatusEnumType.IDLE
@@ -77,10 +79,10 @@ class Jobs:
 
     # Uploads
 
-    async def upload_diagnostics(self, request: GetDiagnosticsRequest) -> None:
+    async def upload_diagnostics(self, request: GetDiagnosticsRequest, name: str = "diagnostics.log") -> None:
         """Uploading, then Uploaded or UploadFailed (section 4.4)."""
         await self._say_diagnostics(DiagnosticsStatus.UPLOADING)
-        done = await self._transfer(request.location, request.retries, request.retry_interval)
+        done = await self._transfer(request.location, request.retries, request.retry_interval, name)
         await self._say_diagnostics(DiagnosticsStatus.UPLOADED if done else DiagnosticsStatus.UPLOAD_FAILED)
         self.diagnostics = DiagnosticsStatus.IDLE
 
@@ -92,7 +94,8 @@ class Jobs:
         """Uploading, then Uploaded or UploadFailure, with the request's id (white paper N01)."""
         self._log_request = request.request_id
         await self._say_log(UploadLogStatusEnumType.UPLOADING)
-        done = await self._transfer(request.log.remote_location, request.retries, request.retry_interval)
+        name = f"{request.log_type}-{request.request_id}.log"
+        done = await self._transfer(request.log.remote_location, request.retries, request.retry_interval, name)
         await self._say_log(UploadLogStatusEnumType.UPLOADED if done else UploadLogStatusEnumType.UPLOAD_FAILURE)
         self.log = UploadLogStatusEnumType.IDLE
 
@@ -100,16 +103,33 @@ class Jobs:
         self.log = status
         await self._say(self.log_message())
 
-    async def _transfer(self, location: str, retries: Any, retry_interval_s: Any) -> bool:
-        """Play a transfer with its retries (errata 3.50: retries follow the first attempt)."""
+    async def _transfer(self, location: str, retries: Any, retry_interval_s: Any, sent: str | None = None) -> bool:
+        """Send a file of the name `sent`, or fetch one, with retries (errata 3.50: they follow the first attempt)."""
         supported = {each.lower() for each in self._state.configuration.list("SupportedFileTransferProtocols")}
         for attempt in range(1 + (0 if retries is UNSET else max(0, retries))):
             if attempt:
                 await pause(self._state.reactor, 0 if retry_interval_s is UNSET else retry_interval_s)
             await self._step()
-            if urlsplit(location).scheme.lower() in supported:
+            if urlsplit(location).scheme.lower() in supported and await self._move(location, sent):
                 return True
         return False
+
+    async def _move(self, location: str, sent: str | None) -> bool:
+        """One attempt, which is played where it is not by HTTP."""
+        if not is_real(location):
+            return True
+        if sent is not None:
+            return await self._transfers.send(location, sent, self._log_text())
+        received = await self._transfers.fetch(location)
+        self._state.report("the firmware did not come" if received is None else f"fetched {received} bytes of firmware")
+        return received is not None
+
+    def _log_text(self) -> bytes:
+        """What a log of this charger says."""
+        state = self._state
+        lines = [f"{state.wall.timestamp()} {state.name} firmware {state.firmware_version}"]
+        lines += [f"connector {each.connector_id}: {each.status}" for each in state.connectors.values()]
+        return "\n".join([*lines, f"{state.counts}", ""]).encode()
 
     # Firmware
 

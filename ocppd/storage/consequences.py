@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, select
 
 from ocppd.storage import (
     charger_certificates,
+    charger_jobs,
     charging_effects,
     configuration,
     follow_ups,
@@ -24,6 +25,7 @@ from ocppd.storage import (
     security_events,
     wishes,
 )
+from ocppd.storage.charger_job_calls import CALLS, NOTIFICATIONS
 from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, NewCall, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
@@ -41,7 +43,11 @@ def joined(*tables: Mapping[str, Sequence[F]]) -> dict[str, tuple[F, ...]]:
 
 
 #: A BootNotification was recorded.
-ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = (follow_ups.booted, configuration.booted)
+ON_BOOT: Final[tuple[Callable[[Unit, Inbound, Boot], None], ...]] = (
+    follow_ups.booted,
+    configuration.booted,
+    charger_jobs.booted,
+)
 #: A StatusNotification was recorded.
 ON_STATUS: Final[tuple[Callable[[Unit, Inbound, Status], None], ...]] = (
     follow_ups.status_notified,
@@ -61,12 +67,14 @@ ON_REMOTE_START: Final[tuple[Callable[[Unit, str, int], None], ...]] = (charging
 ON_MESSAGE: Final = joined(
     follow_ups.AFTER_MESSAGES,
     {"SecurityEventNotification": (security_events.received,)},
+    dict.fromkeys(NOTIFICATIONS, (charger_jobs.notified,)),
 )
 #: A call of ours was journaled, by its action; with its sequence.
 ON_CALL: Final = joined({"ChangeAvailability": (wishes.wished,), "ReserveNow": (reservations.requested,)})
 #: A call of ours has come to a final state, by its action. A late answer is another end.
 ON_END_OF_CALL: Final = joined(
     follow_ups.AFTER_CALLS,
+    dict.fromkeys(CALLS, (charger_jobs.call_ended,)),
     {
         "CancelReservation": (reservations.cancelled,),
         "CertificateSigned": (charger_certificates.signed_ended,),
@@ -85,7 +93,6 @@ ON_END_OF_CALL: Final = joined(
 )
 #: The same, whatever its action.
 ON_END_OF_ANY_CALL: Final[tuple[Callable[[Unit, EndedCall], None], ...]] = (refused_actions.call_ended,)
-
 _ENDED = Statement(
     select(
         messages.c.sequence,

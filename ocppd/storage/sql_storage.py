@@ -27,11 +27,13 @@ from ocppd.storage import (
     transactions,
 )
 from ocppd.storage.certificate_records import SqlCertificates, SqlSecurityEvents
+from ocppd.storage.charger_job_records import SqlJobs
 from ocppd.storage.charging_records import SqlCharging
 from ocppd.storage.clean import cleaned
 from ocppd.storage.configuration_records import SqlConfiguration
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
+from ocppd.storage.file_records import SqlFiles
 from ocppd.storage.follow_up_records import SqlFollowUps
 from ocppd.storage.local_list_records import SqlLocalLists
 from ocppd.storage.readers import Readers, Runs
@@ -117,6 +119,8 @@ class SqlStorage:
         self.configuration = SqlConfiguration(self, node)
         self.reservations = SqlReservations(self)
         self.local_lists = SqlLocalLists(self, node)
+        self.charger_jobs = SqlJobs(self)
+        self.files = SqlFiles(self)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ocppd.config import Settings
+from ocppd.config.file_room import FILE_ROOM_OPTIONS
 from ocppd.workers.given import CHANNEL_FD, DIRECTORY, LISTEN_FD, SYSTEMD_VARIABLES, WORKER, Place
 
 #: The descriptors of a worker, beside the standard ones: its listening socket and its end of the channel.
@@ -69,6 +70,9 @@ def launch(
         options["--handlers"] = settings.handlers
     if settings.unknown_id_tags is not None:
         options["--unknown-id-tags"] = settings.unknown_id_tags.value
+    options |= {
+        f"--{each.name}": str(value) for each in FILE_ROOM_OPTIONS if (value := getattr(settings, each.member)) is not None
+    }
     arguments = [*program, "-n", "--pidfile=", "ocppd", *(f"{name}={value}" for name, value in options.items())]
     arguments += [f"--charger-path={path}" for path in settings.charger_paths]
     if settings.unsafe_database:

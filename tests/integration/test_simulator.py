@@ -439,7 +439,7 @@ async def test_uploads(central: ScriptedCentralSystem, make: Callable[..., Charg
     await charger.boot()
     await central.connection.call("GetDiagnostics", {"location": "gopher://example.org/", "retries": 1, "retryInterval": 0})
     await central.until_received("DiagnosticsStatusNotification", 2)
-    log = {"remoteLocation": "https://example.org/logs"}
+    log = {"remoteLocation": "ftps://example.org/logs"}
     asked = {"log": log, "logType": "SecurityLog", "requestId": 5}
     assert result(await central.connection.call("GetLog", asked))["status"] == "Accepted"
     await central.until_received("LogStatusNotification", 2)

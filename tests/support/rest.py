@@ -52,6 +52,11 @@ class ScriptedLink:
         self._waiting: list[Deferred[list[Any]]] = []
 
     @property
+    def base_url(self) -> str | None:
+        """Nobody said."""
+        return None
+
+    @property
     def open(self) -> bool:
         """Until the central system closes."""
         return not self.closed
@@ -124,7 +129,9 @@ class Answered:
 
 
 class Served:
-    """A central system behind its HTTP API. `stop` it. `clock` is that of the doors alone, `central_clock` the system's."""
+    """A central system behind its HTTP API. `stop` it. `clock` is that of the doors alone, `central_clock` the system's, `files`
+    makes a file room.
+    """
 
     def __init__(
         self,
@@ -139,6 +146,7 @@ class Served:
         unknown_id_tags: UnknownIdTags | None = None,
         workshop: Workshop | None = None,
         cpo_name: str | None = None,
+        files: Callable[[SqlStorage], Any] | None = None,
         **charger: Any,
     ) -> None:
         settings = {name: ChargerSettings(name=name, **{"heartbeat_interval_s": 10, **charger}) for name in names}
@@ -172,6 +180,7 @@ class Served:
             version="0",
             ready=lambda: self.is_ready,
             takes_commands=lambda: self.is_ready,
+            files=None if files is None else files(self.storage),
         )
         site = Site(make_resource(self.api), requestFactory=ApiRequest, timeout=None)
         self._listening = reactor.listenTCP(0, site, interface="127.0.0.1")

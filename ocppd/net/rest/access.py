@@ -40,6 +40,8 @@ class PathClass(Enum):
     HEALTH = "health"
     #: The chargers' endpoint: chargers come from anywhere.
     CHARGER = "charger"
+    #: The file room, where a token in the path is what lets in.
+    FILES = "files"
     SEED = "seed"
     API = "api"
 
@@ -83,7 +85,7 @@ class Caller:
 
 def refusal(rules: AccessRules, caller: Caller) -> str | None:
     """Why this request is not answered, in words for the caller; None where it is."""
-    if caller.path in (PathClass.HEALTH, PathClass.CHARGER):
+    if caller.path in (PathClass.HEALTH, PathClass.CHARGER, PathClass.FILES):
         return None
     for check in _CHECKS:
         reason = check(rules, caller)

@@ -20,8 +20,10 @@ from ocppd.central.local_lists import LocalLists
 from ocppd.central.queries import Queries
 from ocppd.central.reservations import Reservations
 from ocppd.clock import Clock
+from ocppd.net.files.room import FileRoom
 from ocppd.net.rest.access import AccessRules
 from ocppd.storage.api.certificates import CertificateRecords, SecurityEventRecords
+from ocppd.storage.api.charger_jobs import JobRecords
 from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.api.local_lists import LocalListRecords
@@ -100,6 +102,10 @@ class Lists(IdTags, Protocol):
     def local_lists(self) -> LocalListRecords:
         """Local authorization lists."""
 
+    @property
+    def charger_jobs(self) -> JobRecords:
+        """Firmware, diagnostics and logs."""
+
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""
 
@@ -145,3 +151,5 @@ class Api:
     version: str
     ready: Callable[[], bool]
     takes_commands: Callable[[], bool]
+    #: None: this daemon has none.
+    files: FileRoom | None = None

@@ -35,9 +35,12 @@ from ocppd.net.rest.v1 import (
     composite_schedules,
     configuration,
     events,
+    files,
+    firmware,
     id_tag_import,
     id_tags,
     local_lists,
+    logs,
     messages,
     meter_values,
     reservations,
@@ -70,6 +73,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     *security_events.ROUTES,
     *reservations.ROUTES,
     *local_lists.ROUTES,
+    *firmware.ROUTES,
+    *logs.ROUTES,
+    *files.ROUTES,
 )
 
 

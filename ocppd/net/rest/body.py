@@ -1,7 +1,9 @@
 """Request bodies: bounded while they are received, read as JSON. docs/http-api.md and section 2.
 
 Twisted Web hands a request over when its body is there, however large, and keeps it on disk until then. `ApiRequest`
-keeps no more than the limit, throws away the rest, and hangs up on a sender who goes on and on.
+keeps no more than the limit, throws away the rest, and hangs up on a sender who goes on and on. Files go elsewhere as they
+come: the root resource is asked for that when the headers are there. Private parts of Twisted for it: `_command` and `_path`
+of the channel, which the request is told at its end only.
 """
 
 from __future__ import annotations
@@ -25,9 +27,14 @@ MAX_DISCARDED_BYTES: Final = 16 * MAX_BODY_BYTES
 JSON_TYPE: Final = "application/json"
 CSV_TYPE: Final = "text/csv"
 IMPORT_PATH: Final = "/api/v1/id-tags/import"
-#: What else a request may bring. No page of another site can send text/csv without asking first, either: it is none of the
+FILE_TYPE: Final = "application/octet-stream"
+FILES_PATH: Final = "/api/v1/files"
+#: What else a request may bring. No page of another site can send these without asking first, either: they are none of the
 #: three types that a form may have (CORS). So nothing that opens this server to browsers belongs here.
-FURTHER_TYPES: Final[Mapping[tuple[bytes, bytes], tuple[str, ...]]] = {(b"POST", IMPORT_PATH.encode()): (CSV_TYPE,)}
+FURTHER_TYPES: Final[Mapping[tuple[bytes, bytes], tuple[str, ...]]] = {
+    (b"POST", IMPORT_PATH.encode()): (CSV_TYPE,),
+    (b"POST", FILES_PATH.encode()): (FILE_TYPE,),
+}
 
 
 class ApiRequest(Request):
@@ -37,6 +44,8 @@ class ApiRequest(Request):
         super().__init__(channel, *args, **{**keywords, "parsePOSTFormSubmission": False})
         self._received_bytes = 0
         self._kept = BytesIO()
+        #: Takes the body in place of memory (`ocppd.net.files.intake.Upload`).
+        self.upload: Any = None
 
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
         """With the reason phrase of the standard, of which Twisted Web knows some only."""
@@ -45,9 +54,18 @@ class ApiRequest(Request):
     def gotLength(self, length: int | None) -> None:
         """The headers are there; bodies within the limit fit into memory."""
         self.content = self._kept
+        channel: Any = self.channel
+        receive = getattr(channel.site.resource, "receive", None)
+        if receive is not None:
+            self.method, self.uri = channel._command, channel._path
+            self.path = self.uri.partition(b"?")[0]
+            self.upload = receive(self, length)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep what is within the limit, and one byte more, which tells of the rest."""
+        if self.upload is not None:
+            self.upload.received(data)
+            return
         room = MAX_BODY_BYTES + 1 - self._received_bytes
         self._received_bytes += len(data)
         if room > 0:

@@ -10,11 +10,13 @@ from urllib.parse import unquote_to_bytes
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.web.resource import Resource
 
+from ocppd.net.files.door import STORED, FileDoor, is_file_path
+from ocppd.net.files.intake import Intake, Upload
 from ocppd.net.identity import is_charger_path
 from ocppd.net.rest.access import Caller, PathClass, refusal
 from ocppd.net.rest.answers import problem_answer
 from ocppd.net.rest.api import Api
-from ocppd.net.rest.body import body_of
+from ocppd.net.rest.body import FILE_TYPE, FILES_PATH, body_of, media_type
 from ocppd.net.rest.problems import (
     BadRequest,
     BodyTooLarge,
@@ -41,6 +43,8 @@ def path_class(path: bytes) -> PathClass:
     """What a raw path is to the rules of access, charger paths aside."""
     if path in HEALTH_PATHS:
         return PathClass.HEALTH
+    if is_file_path(path):
+        return PathClass.FILES
     return PathClass.SEED if path.startswith(SEED_PATHS) else PathClass.API
 
 
@@ -53,6 +57,8 @@ class Entrance(Resource):
         super().__init__()
         self._api = api
         self._routes = routes
+        self._files = None if api.files is None else FileDoor(api.files)
+        self._intake = None if api.files is None else Intake(api.files)
         self._checks: tuple[Callable[[Any], None], ...] = (
             self._charger_path,
             self._caller,
@@ -66,6 +72,8 @@ class Entrance(Resource):
         """Refuse, or let the routes answer."""
         for name, value in COMMON_HEADERS.items():
             request.setHeader(name, value)
+        if self._files is not None and is_file_path(request.path) and self._api.takes_commands():
+            return self._files.render(request)
         try:
             for check in self._checks:
                 check(request)
@@ -74,6 +82,18 @@ class Entrance(Resource):
         # Klein reads a server name from Host and stumbles over one that is none. No answer depends on it.
         request.requestHeaders.setRawHeaders("host", ["localhost"])
         return self._routes.render(request)
+
+    def receive(self, request: Any, length: int | None) -> Upload | None:
+        """The headers of a request are there: whoever takes its body as a file, None for the ordinary way."""
+        if self._intake is None or not self._api.takes_commands():
+            return None
+        if is_file_path(request.path):
+            return self._intake.from_charger(request, length) if request.method in STORED else None
+        if request.method != b"POST" or request.path != FILES_PATH.encode() or not _is_file(request):
+            return None
+        if refusal(self._api.access, caller_of(request)) is not None:
+            return None  # `render` says so
+        return self._intake.from_operator(request, length)
 
     def _charger_path(self, request: Any) -> None:
         """Chargers come from anywhere, so these paths are no business of the rules of access (HS-13)."""
@@ -136,6 +156,10 @@ def _path(request: Any) -> None:
 
 def _body(request: Any) -> None:
     body_of(request)
+
+
+def _is_file(request: Any) -> bool:
+    return media_type(request.getHeader(b"content-type") or b"") == FILE_TYPE
 
 
 def _refused(request: Any, error: RequestError) -> bytes:

@@ -37,6 +37,7 @@ from ocppd.errors import (
     UnknownMessage,
     UnknownTransaction,
 )
+from ocppd.net.files.errors import Interrupted, NotMultipart, RoomBroken, RoomBusy, RoomFull, TokenSpent
 from ocppd.storage.records import MessageRecord, MessageState
 
 PROBLEM_PREFIX: Final = "urn:ocppd:problem:"
@@ -214,6 +215,12 @@ KINDS: Final[Mapping[type[OcppdError], Kind]] = {
     NoIdTag: Kind(404, "unknown-id-tag", "There is no such id tag"),
     NoUnknownIdTag: Kind(404, "not-remembered", "There is no such tag among the unknown ones"),
     NoConnection: Kind(404, "no-connection", "The charger is not connected"),
+    NotMultipart: Kind(400, "not-multipart", "The body is no form with a file"),
+    Interrupted: Kind(400, "interrupted", "The body was not whole"),
+    TokenSpent: Kind(410, "token-spent", "The URL is not good any more"),
+    RoomFull: Kind(507, "no-room", "There is no room for the file"),
+    RoomBroken: Kind(500, "room-broken", "The file room cannot be written"),
+    RoomBusy: Kind(503, "room-busy", "As many files are on their way as this node takes"),
     NoSuchMethod: Kind(405, "no-such-method", "The path does not know this method"),
     NotConnected: Kind(409, "not-connected", "The charger is offline and the command does not wait"),
     NotPermitted: Kind(409, "not-permitted", "The charger's registration does not permit this"),

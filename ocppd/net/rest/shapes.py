@@ -44,6 +44,9 @@ MEMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "requestId": int,
     "reservationId": int,
     "securityEventId": int,
+    "jobId": int,
+    "fileId": int,
+    "size": int,
 }
 #: States in which the time to live of a call matters.
 UNSENT: Final = frozenset({MessageState.QUEUED, MessageState.EXPIRED})

@@ -13,8 +13,10 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from ocppd.storage.api.certificates import CertificateRecords, SecurityEventRecords
+from ocppd.storage.api.charger_jobs import JobRecords
 from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.configuration import ConfigurationRecords
+from ocppd.storage.api.files import FileRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.api.local_lists import LocalListRecords
 from ocppd.storage.api.reservations import ReservationRecords
@@ -290,6 +292,14 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def charging(self) -> ChargingRecords:
         """Charging profiles."""
+
+    @property
+    def charger_jobs(self) -> JobRecords:
+        """Firmware, diagnostics and logs."""
+
+    @property
+    def files(self) -> FileRecords:
+        """The files of the file room."""
 
     def start(self) -> None:
         """Open and migrate, blocking, before the reactor runs. Raises StartFailed with one line."""

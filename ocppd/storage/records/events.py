@@ -38,6 +38,9 @@ class EventKind(StrEnum):
     CONFIGURATION_DRIFTED = "configurationDrifted"
     RESERVATION_CHANGED = "reservationChanged"
     LOCAL_LIST_CHANGED = "localListChanged"
+    JOB_ENDED = "jobEnded"
+    STATUS_WITHOUT_JOB = "statusWithoutJob"
+    FILE_RECEIVED = "fileReceived"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from ocppd.storage.schema.certificates import (
     installed_certificates,
     security_events,
 )
+from ocppd.storage.schema.charger_jobs import IS_UNDER_WAY, charger_jobs, file_tokens, files, job_entries
 from ocppd.storage.schema.charging import (
     IS_AT_START,
     IS_OF_TRANSACTION,
@@ -58,6 +59,7 @@ __all__ = [
     "IS_SENT",
     "IS_UNBOUND",
     "IS_UNDECIDED",
+    "IS_UNDER_WAY",
     "IS_UNTOLD",
     "IS_WISH",
     "SEQUENCE",
@@ -66,6 +68,7 @@ __all__ = [
     "certificate_lists",
     "certificate_requests",
     "charger_certificates",
+    "charger_jobs",
     "chargers",
     "charging_profile_ids",
     "charging_profiles",
@@ -74,9 +77,12 @@ __all__ = [
     "configuration_readings",
     "connectors",
     "events",
+    "file_tokens",
+    "files",
     "follow_ups",
     "id_tags",
     "installed_certificates",
+    "job_entries",
     "local_lists",
     "messages",
     "metadata",
