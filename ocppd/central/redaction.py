@@ -31,6 +31,7 @@ URL_MEMBERS: Final[dict[str, tuple[str, ...]]] = {
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#]*@")
 #: The same inside JSON text, where a slash may be escaped.
 _CREDENTIALS_IN_JSON: Final = re.compile(r'(:(?:\\?/){2})[^/?#"\\]*@')
+_ESCAPED: Final = re.compile(r"\\u([0-9A-Fa-f]{4})")
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -50,6 +51,13 @@ def redact_call(action: str, frame: str) -> str:
     else:
         changed = _hide_credentials(payload, URL_MEMBERS[action])
     return _encode(elements).decode() if changed else frame
+
+
+def redact_raw(action: str, frame: str) -> str:
+    """A frame of a charger that may be anything, as it may be kept: nothing of one that names a secret's key is."""
+    frame = _CREDENTIALS_IN_JSON.sub(rf"\1{HIDDEN}@", redact_call(action, frame))
+    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), frame).casefold()
+    return HIDDEN_FRAME if any(key in plain for key in SECRET_KEYS) else frame
 
 
 def redact_answer(action: str, frame: str) -> str:

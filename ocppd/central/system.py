@@ -17,6 +17,7 @@ from ocppd.central.calls import Ended
 from ocppd.central.chargers import Chargers
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
+from ocppd.central.conformance import FIRST_LOOKS, Conformance
 from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
 from ocppd.central.ends import Ends, Hooks
@@ -70,11 +71,17 @@ class CentralSystem:
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
-        self._watchers = Watchers()
+        records = storage.quarantine
+        self.conformance = Conformance(records, clock, lambda: self.chargers.configuration, self.chargers.connection)
+        self._watchers = Watchers((self.conformance,))
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
         self._foreign = ForeignTags(storage, self.rules, external)
-        recorder = Recorder(storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle)
-        dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers)
+        recorder = Recorder(
+            storage, self.rules, self._foreign, self.chargers.settings, boots_settle=boots_settle, note=self.conformance.note
+        )
+        dispatch = Dispatch(
+            recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers, self.conformance
+        )
         self._wiring = Wiring(
             clock=clock,
             storage=storage,
@@ -84,6 +91,7 @@ class CentralSystem:
             stalled=self.commands.stalled,
             answered_late=self._ends.answered_late,
             submit=self._submit,
+            odd=self.conformance.frame,
         )
 
     def retry(self) -> None:
@@ -162,6 +170,8 @@ class CentralSystem:
     def connected(self, settings: ChargerSettings, link: Link, known: ConnectedCharger) -> Connection:
         """The handshake is complete: this is the charger's connection now, and what waits for it goes out."""
         connection = Connection(settings, link, known, self._wiring)
+        connection.looks = FIRST_LOOKS
+        self.conformance.introduce(connection, known.product)
         for queued in known.queued:
             self.commands.hold_queued(connection, queued)
         calls_came = self.chargers.connected(settings.name)

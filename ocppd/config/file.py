@@ -21,10 +21,12 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from ocppd.config.values import (
+    REPAIR_NAMES,
     ChargerSettings,
     Configuration,
     IdTagSettings,
     Mode,
+    ModelSettings,
     Registration,
 )
 from ocppd.errors import ConfigurationError
@@ -53,12 +55,15 @@ HEX_PREFIX = "hex:"
 #: A key from the file is shown up to here in an error.
 MAX_SHOWN_KEY = 40
 
-CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags")
+CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags", "Repairs", "Models")
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
-    *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval"),
+    *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval", "Repairs"),
 )
+MODEL_KEYS = ("Vendor", "Model", "Repairs")
+MAX_PATTERN_LENGTH = 100
 ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions", "GroupMaxActiveTransactions")
+_PATTERNS = {"vendor": "Vendor", "model": "Model"}
 EXAMPLE = '{"Chargers": [{"Name": "CP001"}]}'
 
 
@@ -158,7 +163,21 @@ def load_configuration(path: Path) -> Configuration:
         max_queue_size=queue.integer(*MAX_QUEUE_SIZE_BOUNDS) if queue else Configuration().max_queue_size,
         chargers=_chargers(found["Chargers"]),
         id_tags=_id_tags(found["IdTags"]) if "IdTags" in found else MappingProxyType({}),
+        repairs=_repairs(found["Repairs"]) if "Repairs" in found else MappingProxyType({}),
+        models=tuple(_model(item) for item in found["Models"].items()) if "Models" in found else (),
     )
+
+
+def _repairs(node: _Node) -> Mapping[str, bool]:
+    return MappingProxyType({name: switch.flag() for name, switch in node.members(REPAIR_NAMES).items()})
+
+
+def _model(node: _Node) -> ModelSettings:
+    found = node.members(MODEL_KEYS)
+    if "Vendor" not in found and "Model" not in found:
+        node.fail("expected Vendor or Model; what is meant for all chargers stands under Repairs")
+    patterns = {name: found[key].short_text(MAX_PATTERN_LENGTH) for name, key in _PATTERNS.items() if key in found}
+    return ModelSettings(**patterns, repairs=_repairs(_required(node, found, "Repairs")))
 
 
 def _read(path: Path) -> bytes:
@@ -235,6 +254,8 @@ def _charger(node: _Node) -> ChargerSettings:
         given["call_timeout_s"] = found["CallTimeout"].seconds(*CALL_TIMEOUT_BOUNDS_S)
     if "PingInterval" in found:
         given["ping_interval_s"] = found["PingInterval"].seconds(*PING_INTERVAL_BOUNDS_S, zero=True)
+    if "Repairs" in found:
+        given["repairs"] = _repairs(found["Repairs"])
     return ChargerSettings(name=_name(_required(node, found, "Name")), **given)
 
 

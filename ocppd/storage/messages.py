@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
 
-from ocppd.storage import events
+from ocppd.storage import events, quarantine
 from ocppd.storage.records import Direction, Inbound, MessageFilter, MessageRecord, MessageState
 from ocppd.storage.schema import IS_FROM_CHARGER, IS_OUR_CALL, messages
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
@@ -89,6 +89,10 @@ def received(
         "created_ms": message.received_ms,
         "transaction_id": transaction_id,
     }
+    if message.quarantine is not None:
+        number: int = unit.one(_RECEIVED, row)[0]
+        quarantine.keep(unit, message.quarantine, number)
+        return number
     sequence: int = unit.later(_RECEIVED, row) if later else unit.one(_RECEIVED, row)[0]
     return sequence
 

@@ -29,6 +29,7 @@ from ocppd.storage import (
 from ocppd.storage.clean import cleaned
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
+from ocppd.storage.quarantine_records import SqlQuarantine
 from ocppd.storage.readers import Readers, Runs
 from ocppd.storage.records import (
     Acceptance,
@@ -104,6 +105,7 @@ class SqlStorage:
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
+        self.quarantine = SqlQuarantine(self)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from ocppd.storage.api.quarantine import QuarantineRecords
 from ocppd.storage.records import (
     Acceptance,
     Boot,
@@ -256,6 +257,10 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def shared(self) -> bool:
         """Whether other nodes may use these records, too."""
+
+    @property
+    def quarantine(self) -> QuarantineRecords:
+        """Frames that broke the specification."""
 
     def start(self) -> None:
         """Open and migrate, blocking, before the reactor runs. Raises StartFailed with one line."""

@@ -24,6 +24,7 @@ from ocppd.storage.schema.journal import (
     transactions,
     unknown_id_tags,
 )
+from ocppd.storage.schema.quarantine import deviations, quarantine, quarantine_forgotten
 
 __all__ = [
     "IS_FROM_CHARGER",
@@ -36,6 +37,7 @@ __all__ = [
     "SEQUENCE",
     "chargers",
     "connectors",
+    "deviations",
     "events",
     "id_tags",
     "messages",
@@ -43,6 +45,8 @@ __all__ = [
     "meter_values",
     "nodes",
     "probe",
+    "quarantine",
+    "quarantine_forgotten",
     "remote_starts",
     "statuses",
     "transactions",
