@@ -30,6 +30,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         queries=central.queries,
         feed=central.feed,
         rules=central.rules,
+        conformance=central.conformance,
         storage=storage,
         clock=reactor,
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),

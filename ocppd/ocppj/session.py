@@ -167,16 +167,16 @@ class Session:
             return [Send(known.answer), Odd("message-id-repeated")]
         if self._current is not None and not self._may_wait(call):
             return [Close(POLICY_VIOLATION_CLOSE, f"more than {INBOUND_LIMIT} calls without waiting for an answer")]
-        events: list[Event] = [] if known is None else [Odd("message-id-reused")]
+        reused = known is not None and known.digest != digest
+        odd: list[Event] = [Odd("message-id-reused")] if reused else []
         self._repeatables.pop(call.message_id, None)
         self._repeatables[call.message_id] = _Repeatable(digest, now)
         if self._current is not None:
             self._waiting.append(call)
             self._waiting_bytes += len(call.payload)
-            return [*events, Odd("calls-overlap")]
+            return [*odd, Odd("calls-overlap")]
         self._current = call
-        events.append(CallReceived(call))
-        return events
+        return [CallReceived(call), *odd]
 
     def _may_wait(self, call: Call) -> bool:
         return len(self._waiting) < INBOUND_LIMIT and self._waiting_bytes + len(call.payload) <= INBOUND_BYTES_LIMIT

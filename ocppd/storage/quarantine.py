@@ -34,9 +34,7 @@ _KEPT = Statement(
         *("charger", "kinds", "action", "treatment", "received_ms", "frame", "cut", "size", "faults", "firmware", "message"),
     )
 )
-_SIZE = Statement(
-    select(func.count(), func.coalesce(func.sum(quarantine.c.size), 0)).where(quarantine.c.charger == bindparam("the_charger"))
-)
+_SIZE = Statement(select(func.count(), func.sum(quarantine.c.size)).where(quarantine.c.charger == bindparam("the_charger")))
 _OLDEST = Statement(
     select(quarantine.c.number, quarantine.c.size)
     .where(quarantine.c.charger == bindparam("the_charger"))
@@ -100,7 +98,7 @@ def keep(unit: Unit, frame: Quarantined, message: int | None = None) -> None:
 
 
 def _make_room(unit: Unit, charger: str) -> None:
-    frames, size = unit.one(_SIZE, {"the_charger": charger})
+    frames, size = _size(unit, charger)
     if frames <= FRAMES_LIMIT and size <= BYTES_LIMIT:
         return
     last = gone = 0
@@ -110,6 +108,12 @@ def _make_room(unit: Unit, charger: str) -> None:
         last, gone, size = number, gone + 1, size - bytes_of_it
     unit.send(_FORGOTTEN, {"the_charger": charger, "the_last": last})
     unit.send(_COUNTED, {"charger": charger, "count": gone})
+
+
+def _size(unit: Unit, charger: str) -> tuple[int, int]:
+    """The frames of a charger, and their bytes."""
+    frames, size = unit.one(_SIZE, {"the_charger": charger})
+    return frames, int(size or 0)
 
 
 def noted(unit: Unit, tallies: Sequence[Tally], frames: Sequence[Quarantined]) -> None:
@@ -136,9 +140,9 @@ def tallies(unit: Unit, charger: str) -> list[Tally]:
 
 def state(unit: Unit, charger: str) -> QuarantineState:
     """See `QuarantineRecords.state`."""
-    frames, size = unit.one(_SIZE, {"the_charger": charger})
+    frames, size = _size(unit, charger)
     forgotten = unit.one(_FORGOTTEN_COUNT, {"the_charger": charger})
-    return QuarantineState(frames, int(size), 0 if forgotten is None else forgotten[0])
+    return QuarantineState(frames, size, 0 if forgotten is None else forgotten[0])
 
 
 def clear(unit: Unit, charger: str) -> int:

@@ -154,6 +154,7 @@ class Served:
             queries=self.system.queries,
             feed=self.system.feed,
             rules=self.system.rules,
+            conformance=self.system.conformance,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

@@ -157,7 +157,7 @@ class RefusedTests(ConfigurationCase):
     def test_kinds(self) -> None:
         """A value of the wrong kind is named with the kind that was found."""
         for value, path, expected in (
-            ([], "", "expected an object with MaxQueueSize, Chargers, IdTags, found a list"),
+            ([], "", "expected an object with MaxQueueSize, Chargers, IdTags, Repairs, Models, found a list"),
             ({"Chargers": {}}, "Chargers", "expected a list, found an object"),
             ({"Chargers": ["A"]}, "Chargers[0]", "found text"),
             ({"Chargers": [{"Name": 5}]}, "Chargers[0].Name", "expected text, found a number"),

@@ -23,7 +23,17 @@ from ocppd.net.rest.entrance import Entrance, path_class
 from ocppd.net.rest.health import Readiness
 from ocppd.net.rest.problems import InternalError, NoSuchMethod, NoSuchPath, is_known, problem_of
 from ocppd.net.rest.routing import READING, Incoming, Route
-from ocppd.net.rest.v1 import chargers, commands, events, id_tag_import, id_tags, messages, meter_values, transactions
+from ocppd.net.rest.v1 import (
+    chargers,
+    commands,
+    conformance,
+    events,
+    id_tag_import,
+    id_tags,
+    messages,
+    meter_values,
+    transactions,
+)
 
 __all__ = ["Api", "make_resource"]
 
@@ -39,6 +49,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *events.ROUTES,
     *id_tags.ROUTES,
     *id_tag_import.ROUTES,
+    *conformance.ROUTES,
 )
 
 
