@@ -11,7 +11,7 @@ from klein import Response
 
 from ocppd.central.conformance import repairs_off
 from ocppd.central.deviations import Severity, deviation
-from ocppd.net.rest.answers import empty_answer, json_answer, list_answer, page_answer
+from ocppd.net.rest.answers import empty_answer, json_answer, list_answer, markdown_answer, page_answer
 from ocppd.net.rest.api import Api
 from ocppd.net.rest.conformance_text import markdown
 from ocppd.net.rest.parameters import choice, instant, integer, page, sequence, text
@@ -87,7 +87,7 @@ async def get_report(api: Api, incoming: Incoming, name: str) -> Response:
         "quarantine": {"frames": state.frames, "bytes": state.size, "forgotten": state.forgotten},
     }
     if query.get("format") is Format.MARKDOWN:
-        return Response(200, {"Content-Type": "text/markdown; charset=utf-8"}, markdown(report).encode())
+        return markdown_answer(markdown(report))
     return json_answer(report)
 
 
