@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ocppd.central import findings
@@ -38,6 +39,8 @@ from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.repairs import switched_off
 from ocppd.v16.tolerance import Repair
 from ocppd.v16.types import Message
+
+log = Logger()
 
 #: Raw frames of one kind that are kept per charger and day.
 SAMPLES_A_DAY: Final = 5
@@ -126,7 +129,10 @@ class Conformance(Watcher):
         found = findings.of_repairs(repairs)
         if subject.looks:
             subject.looks -= 1
-            found += findings.of_oddities(self._odd(subject, call, action, received_ms))
+            try:
+                found += findings.of_oddities(self._odd(subject, call, action, received_ms))
+            except Exception:  # the boundary: whatever a closer look stumbles over, the message is answered
+                log.failure("{charger}: {action} could not be looked at", charger=subject.name, action=action.name)
         flags = tuple(dict.fromkeys(repair.flag for repair in repairs if repair.flag is not None))
         if not found:
             return AS_SENT

@@ -135,8 +135,8 @@ def _of_sample(pointer: str, sample: dict[str, Any]) -> Iterator[Oddity]:
         elif not _is_number(text):
             yield Oddity("value-not-a-number", f"{pointer}/value", text[:20])
     unit, measurand, phase = sample.get("unit"), str(sample.get("measurand", "")), str(sample.get("phase", ""))
-    if unit in _MISSPELT:
-        yield Oddity("unit-misspelt", f"{pointer}/unit", str(unit))
+    if isinstance(unit, str) and unit in _MISSPELT:
+        yield Oddity("unit-misspelt", f"{pointer}/unit", unit)
     between = "-" in phase
     if phase and ((between and measurand.startswith("Current.")) or (not between and measurand == "Voltage")):
         yield Oddity("phase-odd", f"{pointer}/phase", f"{measurand} {phase}")
