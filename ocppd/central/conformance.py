@@ -55,9 +55,10 @@ WAITING_LIMIT: Final = 500
 COUNTS_LIMIT: Final = 50_000
 #: Characters of what is told of a deviation.
 DETAIL_LIMIT: Final = 200
-#: Messages of a new connection that are looked at more closely, and of one whose transaction was just stopped.
-FIRST_LOOKS: Final = 40
-LOOKS_AFTER_STOP: Final = 3
+#: Recorded messages that are looked at more closely: the first of a connection, and those after a transaction, which come late
+#: or begin the next one. A look takes 6 to 50 µs.
+FIRST_LOOKS: Final = 20
+LOOKS_AFTER_STOP: Final = 10
 
 
 class Subject(Protocol):

@@ -109,9 +109,6 @@ class Dispatch:
             request, repairs = decode(action.request, call.payload, strict=caller.strict, off=caller.repairs_off)
         except Violation as violation:
             return self._refuse(caller, call, violation, received_ms)
-        reading = AS_SENT
-        if repairs or caller.looks:
-            reading = self._conformance.read(caller, call, action, repairs, received_ms)
         if repairs:
             note = log.info if caller.is_news(f"read {action.name}") else log.debug
             note(
@@ -119,6 +116,9 @@ class Dispatch:
                 charger=caller.name, action=call.action, repairs=", ".join(sorted({repair.rule for repair in repairs})),
             )  # fmt: skip
         record = self._recorder.methods.get(action.name)
+        reading = AS_SENT
+        if repairs or (caller.looks and record is not None):
+            reading = self._conformance.read(caller, call, action, repairs, received_ms)
         if record is None:
             return self._answer_unrecorded(caller, call, request, received_ms)
         recorded = record(caller, call, request, received_ms, reading)

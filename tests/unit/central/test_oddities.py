@@ -28,6 +28,7 @@ from support.examples import example, payload
 ROOT = Path(__file__).resolve().parents[3]
 #: 2026-03-04T05:06:07Z, as in the examples.
 NOW_MS = 1_772_600_767_000
+MEMBERS = ("timestamp", "meterValue", "transactionData", "sampledValue", "value", "unit", "phase", "idTag", "info")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
