@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -144,7 +145,8 @@ def parse(arguments: Sequence[str]) -> Arguments:
     """The arguments after the program's name. Ends the program with status 2 and one line where they make no sense."""
     parser = _parser()
     if wants_list(arguments):
-        parser.exit(0, f"{listed()}\n")
+        sys.stdout.write(f"{listed()}\n")
+        parser.exit()
     given = parser.parse_args(arguments)
     try:
         authority, certificate = (path.read_bytes() if path else None for path in (given.ca, given.certificate))

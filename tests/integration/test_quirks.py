@@ -22,8 +22,8 @@ from ocppd.v16.enums import MessageTrigger
 from ocppd.v16.remote_trigger import TriggerMessageRequest
 from ocppd.v16.smart_charging import SetChargingProfileRequest
 from support.central import Running, chargers
-from support.peer import within
-from support.wire import offline, storage_of, transactions
+from support.peer import Response, raw, upgrade, within
+from support.wire import OFFER, offline, storage_of, transactions
 
 ensure = pytest_twisted.ensureDeferred
 #: Much power, so that a moment is worth some Wh; registers begin somewhere (T-11).
@@ -340,3 +340,15 @@ async def test_availability_is_never_set_unasked(start: Any, make: Callable[...,
         assert charger.counts.connected == 1
         await charger.shutdown()
         await offline(daemon)
+
+
+@ensure
+async def test_what_cannot_be_served(start: Any) -> None:
+    """4.4: a handshake without `Connection: Upgrade` is refused, in words that its proxy's operator understands."""
+    daemon = start(chargers("CP1"))
+    client = await raw(daemon.port)
+    client.write(upgrade("/ocppj/1.6/CP1", OFFER).replace(b"Connection: Upgrade\r\n", b""))
+    response = Response(await client.until(b"\r\n\r\n"))
+    assert 400 <= response.status < 500
+    client.close()
+    await within(client.lost)
