@@ -305,6 +305,7 @@ class OcppdService(Service):
         if self.central is not None:
             await self._close_chargers(self.central)
             self.central.retry()
+            await self.central.conformance.flush().addErrback(_log_failure, "what chargers did could not be counted")
             if self._storage is not None:
                 await self._storage.check().addErrback(lambda failure: failure.trap(StorageUnavailable))
             self.central.commands.stop_waiting()

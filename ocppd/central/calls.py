@@ -99,6 +99,8 @@ class Ended:
     sent_ms: int | None = None
     #: It ends in the queue of this connection: where another one has sent it meanwhile, that counts.
     unsent: bool = False
+    #: What had to be mended in the answer (E-4), by the names of the repairs.
+    repairs: tuple[str, ...] = ()
 
     def record(self, before: MessageRecord) -> MessageRecord:
         """The message as it is now, from what it was."""

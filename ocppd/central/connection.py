@@ -22,7 +22,7 @@ from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Mode
 from ocppd.errors import ErrorCode
 from ocppd.ocppj.frames import Call, CallError, CallResult, call_error_frame, shown_action
-from ocppd.ocppj.session import Answered, CallReceived, Close, Event, Ignored, Refused, Send, Session, Stray
+from ocppd.ocppj.session import Answered, CallReceived, Close, Event, Ignored, Odd, Refused, Send, Session, Stray
 from ocppd.storage.api import MessageRecords
 from ocppd.storage.records import ConnectedCharger
 from ocppd.v16.codec import verify
@@ -101,6 +101,8 @@ class Wiring:
     answered_late: Callable[[str, CallResult | CallError, PendingCall | None], None]
     #: Sends a request that a handler asked for.
     submit: Callable[[str, Message], Deferred[Any]]
+    #: A frame is none, or comes when it should not: (connection, kind of `deviations`, the frame where it is worth keeping, why).
+    odd: Callable[[Connection, str, bytes, str], None]
 
 
 class Connection:
@@ -119,6 +121,12 @@ class Connection:
         self.strict = settings.mode is Mode.STRICT
         #: Messages that calls of ours asked for, welcome while the registration is Pending (2.2).
         self.asked_for: set[str] = set()
+        #: Of `central.conformance`: what it is, what is not mended for it, and how many messages are still to be looked at.
+        self.product = known.product
+        self.repairs_off: frozenset[str] = frozenset()
+        self.looks = 0
+        self.stopped: int | None = None
+        self.returned = known.registration is RegistrationStatus.ACCEPTED
         self._wiring = wiring
         self._clock = wiring.clock
         self.connected_ms = self.last_seen_ms = now_ms(self._clock)
@@ -244,12 +252,17 @@ class Connection:
             case Answered(result):
                 self._wiring.answered_late(self.name, result, self.outbox.answered_late(result))
             case Stray(result):
+                self._wiring.odd(self, "stray-answer", b"", result.message_id)
                 self._wiring.answered_late(self.name, result, None)
-            case Refused(frame, reason):
+            case Refused(frame, reason, data):
                 self._note("refused a frame", reason)
+                self._wiring.odd(self, "frame-malformed", data, reason)
                 self.link.send(frame)
-            case Ignored(reason):
+            case Ignored(reason, kind, data):
                 self._note("ignored", reason)
+                self._wiring.odd(self, kind, data, reason)
+            case Odd(kind, reason):
+                self._wiring.odd(self, kind, b"", reason)
             case Close(code, reason):
                 log.warn("{charger}: closing: {reason}", charger=self.name, reason=reason)
                 self.link.close(code, reason)

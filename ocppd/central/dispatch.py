@@ -15,9 +15,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ocppd.central.conformance import Conformance, Subject
 from ocppd.central.handler_names import REQUEST_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers, Charger
-from ocppd.central.recorder import Peer, Recorded, Recorder
+from ocppd.central.recorder import AS_SENT, Peer, Recorded, Recorder
 from ocppd.central.registration import may_receive
 from ocppd.central.vendors import VendorMessages
 from ocppd.central.watching import Watchers
@@ -28,7 +29,7 @@ from ocppd.v16 import core
 from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.codec import decode, encode, verify
 from ocppd.v16.timestamps import format_timestamp
-from ocppd.v16.types import IdTagInfo, Message, RegistrationStatus
+from ocppd.v16.types import DataTransferStatus, IdTagInfo, Message, RegistrationStatus
 
 log = Logger()
 
@@ -42,7 +43,7 @@ class DeadlinePassed(Exception):
     """A user's handler took too long. Not TimeoutError: that one a handler may raise itself."""
 
 
-class Caller(Peer, Charger, Protocol):
+class Caller(Peer, Charger, Subject, Protocol):
     """The connection a CALL came by."""
 
     strict: bool
@@ -75,6 +76,7 @@ class Dispatch:
         observe: Observer,
         registered: Registrar,
         watchers: Watchers,
+        conformance: Conformance,
     ) -> None:
         self._recorder = recorder
         self._authorize = authorize
@@ -82,6 +84,7 @@ class Dispatch:
         self._observe = observe
         self._registered = registered
         self._watchers = watchers
+        self._conformance = conformance
         #: Handlers that a user wrote; where ours would only give back the answer nothing is called.
         self._handlers: dict[str, Callable[[Charger, Any, Any], Any]] = {}
         for action in ACTIONS.values():
@@ -89,6 +92,7 @@ class Dispatch:
             if action.from_charger and is_overridden(handlers, name):
                 self._handlers[action.name] = getattr(handlers, name)
         self._vendors = VendorMessages(handlers)
+        self._vendors_are_theirs = "DataTransfer" in self._handlers
         if self._vendors:
             self._handlers["DataTransfer"] = self._vendors.before(self._handlers.get("DataTransfer"))
         self._unrecorded: dict[str, Callable[[Caller, Any, int], Message | Deferred[Message]]] = {
@@ -102,7 +106,7 @@ class Dispatch:
         received_ms = now_ms(self._clock)
         try:
             action = self._permitted_action(caller, call)
-            request, repairs = decode(action.request, call.payload, strict=caller.strict)
+            request, repairs = decode(action.request, call.payload, strict=caller.strict, off=caller.repairs_off)
         except Violation as violation:
             return self._refuse(caller, call, violation, received_ms)
         if repairs:
@@ -112,9 +116,12 @@ class Dispatch:
                 charger=caller.name, action=call.action, repairs=", ".join(sorted({repair.rule for repair in repairs})),
             )  # fmt: skip
         record = self._recorder.methods.get(action.name)
+        reading = AS_SENT
+        if repairs or (caller.looks and record is not None):
+            reading = self._conformance.read(caller, call, action, repairs, received_ms)
         if record is None:
             return self._answer_unrecorded(caller, call, request, received_ms)
-        recorded = record(caller, call, request, received_ms)
+        recorded = record(caller, call, request, received_ms, reading)
         return recorded.addCallbacks(
             self._answer_recorded, self._not_recorded, callbackArgs=(caller, call, request), errbackArgs=(caller, call)
         )
@@ -136,6 +143,7 @@ class Dispatch:
         frame = _error(call, violation)
         if violation.code is ErrorCode.SECURITY_ERROR and caller.registration is None:
             self._watchers.refused(caller, call.action)
+        reading = self._conformance.refusal(caller, call, violation, received_ms)
         note = log.info if caller.is_news(f"{violation.code} to {call.action}") else log.debug
         note(
             "{charger}: {action} answered {code}: {reason}",
@@ -144,7 +152,7 @@ class Dispatch:
         if call.action not in self._recorder.methods:
             self._observe(caller.name, received_ms, call, frame)
             return frame
-        journaled = self._recorder.refused(caller, call, frame, received_ms)
+        journaled = self._recorder.refused(caller, call, frame, received_ms, reading)
         return journaled.addCallbacks(lambda _: frame, self._not_recorded, errbackArgs=(caller, call))
 
     # What is not recorded
@@ -156,8 +164,11 @@ class Dispatch:
         answer = self._authorize(caller.name, request.id_tag, received_ms)
         return answer.addCallback(lambda verdict: core.AuthorizeConfirmation(id_tag_info=verdict))
 
-    def _data_transfer(self, _: Caller, request: core.DataTransferRequest, __: int) -> Message:
-        return self._vendors.answer(request)
+    def _data_transfer(self, caller: Caller, request: core.DataTransferRequest, _: int) -> Message:
+        answer = self._vendors.answer(request)
+        if answer.status is not DataTransferStatus.ACCEPTED and not self._vendors_are_theirs:
+            self._conformance.note(caller.name, "unknown-vendor", f"{request.vendor_id}: {answer.status}")
+        return answer
 
     def _answer_unrecorded(self, caller: Caller, call: Call, request: Message, received_ms: int) -> bytes | Deferred[bytes]:
         answer = self._unrecorded[call.action](caller, request, received_ms)

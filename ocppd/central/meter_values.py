@@ -6,7 +6,7 @@ A row keeps the samples of one instant as they were sent; defaults and units are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -18,6 +18,7 @@ from ocppd.v16.timestamps import parse_timestamp
 from ocppd.v16.types import MeterValue
 
 ENERGY: Final = "Energy."
+REGISTER: Final = "Energy.Active.Import.Register"
 #: M-6: what a unit is worth in the one that is compared; text keeps what was sent.
 NORMAL_UNITS: Final[dict[str, tuple[str, Decimal]]] = {
     "kWh": ("Wh", Decimal(1000)),
@@ -122,7 +123,7 @@ def _sample(value: dict[str, Any]) -> Sample:
         text = value.get(name)
         return text if isinstance(text, str) and text else default
 
-    measurand = member("measurand", "Energy.Active.Import.Register")
+    measurand = member("measurand", REGISTER)
     raw_unit = member("unit", "") or None
     raw_value = str(value["value"])
     kind = member("format", "Raw")
@@ -144,6 +145,16 @@ def _default_unit(measurand: str) -> str | None:
     if measurand.startswith(ENERGY):
         return "varh" if "Reactive" in measurand else "Wh"
     return "Hertz" if measurand == "Frequency" else None
+
+
+def register_of(texts: list[str]) -> int | None:
+    """The first energy register in rows of samples, in Wh; None where there is none (E-1)."""
+    for text in texts:
+        for sample in samples_of(text):
+            total = sample.measurand == REGISTER and sample.phase is None and sample.location == "Outlet"
+            if total and sample.format == "Raw" and isinstance(sample.value, Decimal):
+                return int(sample.value.to_integral_value(ROUND_HALF_UP))
+    return None
 
 
 def normalise(text: str, unit: str | None) -> tuple[str | None, Decimal | None]:

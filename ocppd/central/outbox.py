@@ -265,10 +265,11 @@ def conclude(call: PendingCall, result: CallResult | CallError, at_ms: int) -> E
     frame = call_result_frame(wire_id, result.payload)
     answer = redact_answer(call.action, frame.decode("utf-8", "replace"))
     try:
-        confirmation, _ = decode(ACTIONS[call.action].confirmation, result.payload, strict=False)
+        confirmation, repairs = decode(ACTIONS[call.action].confirmation, result.payload, strict=False)
     except Violation as violation:
         return call.misanswered(str(violation), answer, _status_of(result.payload), at_ms)
-    return call.confirmed(confirmation, answer, at_ms)
+    ended = call.confirmed(confirmation, answer, at_ms)
+    return replace(ended, repairs=tuple(repair.rule for repair in repairs)) if repairs else ended
 
 
 def _status_of(payload: bytes) -> str | None:

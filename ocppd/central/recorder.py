@@ -17,17 +17,31 @@ from twisted.logger import Logger
 
 from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.foreign_tags import ForeignTags, Purpose, Question
-from ocppd.central.meter_values import elements_of, instant_or, told_instant
+from ocppd.central.meter_values import elements_of, instant_or, register_of, told_instant
 from ocppd.config import ChargerSettings
 from ocppd.errors import StorageUnavailable
 from ocppd.ocppj.frames import Call, call_result_frame
 from ocppd.storage.api import Storage
-from ocppd.storage.records import UNREADABLE_FLAG, UNREADABLE_MS, Boot, Inbound, Standing, Start, Started, Status, Stop, Stopped
+from ocppd.storage.records import (
+    UNREADABLE_FLAG,
+    UNREADABLE_MS,
+    Boot,
+    Inbound,
+    Standing,
+    Start,
+    Started,
+    Status,
+    Stop,
+    StopOutcome,
+    Stopped,
+)
 from ocppd.storage.records.certificates import NewRequest, Requested, RequestState
+from ocppd.storage.records.quarantine import Quarantined
 from ocppd.v16 import core, firmware, security
 from ocppd.v16.codec import encode
+from ocppd.v16.salvage import ID_TAG_MISSING, METER_START_MISSING, METER_STOP_MISSING
 from ocppd.v16.timestamps import format_timestamp
-from ocppd.v16.types import GenericStatusEnumType, IdTagInfo, Message, Reason, RegistrationStatus
+from ocppd.v16.types import AuthorizationStatus, GenericStatusEnumType, IdTagInfo, Message, Reason, RegistrationStatus
 
 log = Logger()
 
@@ -56,7 +70,25 @@ class Recorded:
     settled: bool = True
 
 
-Method = Callable[[Peer, Call, Any, int], Deferred[Recorded]]
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a message was read: the flags of what was filled in (E-1), and what goes to the quarantine."""
+
+    flags: tuple[str, ...] = ()
+    quarantine: Quarantined | None = None
+
+
+#: What a stop that stops nothing says about its charger.
+_OUTCOMES: Final = {
+    StopOutcome.ORPHAN: "stop-unknown",
+    StopOutcome.REPEATED: "stop-repeated",
+    StopOutcome.SUSPECT: "stop-suspect",
+}
+
+#: As nearly all are.
+AS_SENT: Final = Reading()
+
+Method = Callable[[Peer, Call, Any, int, Reading], Deferred[Recorded]]
 
 
 class Recorder:
@@ -71,11 +103,14 @@ class Recorder:
         *,
         boots_settle: bool = True,
         judge_csr: Callable[[str, str], Deferred[NewRequest]],
+        note: Callable[[str, str], None] = lambda _, __: None,
     ) -> None:
         """`settings_of` gives those of a charger as they are now; `judge_csr` says what becomes of a request for a certificate.
 
-        `boots_settle`: our verdict on a boot holds at once. Where a user's handler has a say, only its verdict does.
+        `boots_settle`: our verdict on a boot holds at once. Where a user's handler has a say, only its verdict does. `note`
+        hears of what a charger was found to do against the specification: (charger, kind of `deviations`).
         """
+        self._note = note
         self._storage = storage
         self._boots_settle = boots_settle
         self._rules = rules
@@ -101,9 +136,9 @@ class Recorder:
         for action, answer in plain.items():
             self.methods[action] = self._journal(answer)
 
-    def refused(self, peer: Peer, call: Call, frame: bytes, now_ms: int) -> Deferred[int]:
+    def refused(self, peer: Peer, call: Call, frame: bytes, now_ms: int, reading: Reading = AS_SENT) -> Deferred[int]:
         """Journal a durable message whose payload cannot be processed, with the CALLERROR it gets."""
-        return self._storage.message_received(_inbound(peer, call, frame.decode(), now_ms), failed=True)
+        return self._storage.message_received(_inbound(peer, call, frame.decode(), now_ms, reading), failed=True)
 
     def failed(self, recorded: Recorded, frame: bytes) -> Deferred[None]:
         """Record that a recorded message was answered CALLERROR after all, because a user's handler failed."""
@@ -123,7 +158,9 @@ class Recorder:
         written.addErrback(lambda failure: log.failure("{charger}: was not recorded as accepted", failure, charger=peer.name))
         return True
 
-    def _boot(self, peer: Peer, call: Call, request: core.BootNotificationRequest, now_ms: int) -> Deferred[Recorded]:
+    def _boot(
+        self, peer: Peer, call: Call, request: core.BootNotificationRequest, now_ms: int, reading: Reading
+    ) -> Deferred[Recorded]:
         settings = self._settings_of(peer.name)
         status = RegistrationStatus(settings.registration)
         accepted = status is RegistrationStatus.ACCEPTED
@@ -149,9 +186,12 @@ class Recorder:
 
             return Recorded(answer, sequence, amend, self._boots_settle)
 
-        return self._storage.charger_booted(_inbound(peer, call, _frame(call, answer), now_ms), boot).addCallback(recorded)
+        message = _inbound(peer, call, _frame(call, answer), now_ms, reading)
+        return self._storage.charger_booted(message, boot).addCallback(recorded)
 
-    def _status(self, peer: Peer, call: Call, request: core.StatusNotificationRequest, now_ms: int) -> Deferred[Recorded]:
+    def _status(
+        self, peer: Peer, call: Call, request: core.StatusNotificationRequest, now_ms: int, reading: Reading
+    ) -> Deferred[Recorded]:
         answer = core.StatusNotificationConfirmation()
         status = Status(
             connector_id=request.connector_id,
@@ -162,22 +202,31 @@ class Recorder:
             vendor_error_code=_optional(request.vendor_error_code),
             timestamp_ms=instant_or(request.timestamp, now_ms),
         )
-        done = self._storage.status_notified(_inbound(peer, call, _frame(call, answer), now_ms), status)
+        done = self._storage.status_notified(_inbound(peer, call, _frame(call, answer), now_ms, reading), status)
         return done.addCallback(self._plainly_recorded, answer)
 
-    def _start(self, peer: Peer, call: Call, request: core.StartTransactionRequest, now_ms: int) -> Deferred[Recorded]:
+    def _start(
+        self, peer: Peer, call: Call, request: core.StartTransactionRequest, now_ms: int, reading: Reading
+    ) -> Deferred[Recorded]:
         if not self._foreign.asked:
-            return self._started(None, peer, call, request, now_ms)
+            return self._started(None, peer, call, request, now_ms, reading)
         question = Question(peer.name, request.id_tag, Purpose.START, request.connector_id)
-        return self._foreign.verdict(question, now_ms).addCallback(self._started, peer, call, request, now_ms)
+        return self._foreign.verdict(question, now_ms).addCallback(self._started, peer, call, request, now_ms, reading)
 
     def _started(
-        self, foreign: IdTagInfo | None, peer: Peer, call: Call, request: core.StartTransactionRequest, now_ms: int
+        self,
+        foreign: IdTagInfo | None,
+        peer: Peer,
+        call: Call,
+        request: core.StartTransactionRequest,
+        now_ms: int,
+        reading: Reading,
     ) -> Deferred[Recorded]:
         def answer(transaction_id: int, verdict: IdTagInfo) -> core.StartTransactionConfirmation:
             return core.StartTransactionConfirmation(id_tag_info=verdict, transaction_id=transaction_id)
 
         started_ms = told_instant(request.timestamp)
+        unnamed = IdTagInfo(status=AuthorizationStatus.INVALID) if ID_TAG_MISSING in reading.flags else None
         start = Start(
             connector_id=request.connector_id,
             id_tag=request.id_tag,
@@ -186,12 +235,15 @@ class Recorder:
             timestamp_ms=started_ms,
             reservation_id=_optional(request.reservation_id),
             configured=self._rules.configured,
-            judge=lambda standing: _foreign_or(foreign, standing) or self._rules.verdict_at_start(standing, now_ms),
+            judge=lambda standing: unnamed or _foreign_or(foreign, standing) or self._rules.verdict_at_start(standing, now_ms),
             answer=lambda transaction_id, verdict: _frame(call, answer(transaction_id, verdict)),
-            flags=_start_flags(request, started_ms, now_ms),
+            flags=(*_start_flags(request, started_ms, now_ms), *reading.flags),
+            meter_missing=METER_START_MISSING in reading.flags,
         )
 
         def recorded(started: Started) -> Recorded:
+            if started.repeated:
+                self._note(peer.name, "start-repeated")
             given = answer(started.transaction_id, started.verdict)
 
             def amend(other: core.StartTransactionConfirmation, frame: str) -> Deferred[None]:
@@ -201,16 +253,24 @@ class Recorder:
 
             return Recorded(given, started.sequence, amend)
 
-        return self._storage.transaction_started(_inbound(peer, call, "", now_ms), start).addCallback(recorded)
+        return self._storage.transaction_started(_inbound(peer, call, "", now_ms, reading), start).addCallback(recorded)
 
-    def _stop(self, peer: Peer, call: Call, request: core.StopTransactionRequest, now_ms: int) -> Deferred[Recorded]:
+    def _stop(
+        self, peer: Peer, call: Call, request: core.StopTransactionRequest, now_ms: int, reading: Reading
+    ) -> Deferred[Recorded]:
         if not self._foreign.asked or isinstance(request.id_tag, UnsetType):
-            return self._stopped(None, peer, call, request, now_ms)
+            return self._stopped(None, peer, call, request, now_ms, reading)
         question = Question(peer.name, request.id_tag, Purpose.STOP)
-        return self._foreign.verdict(question, now_ms).addCallback(self._stopped, peer, call, request, now_ms)
+        return self._foreign.verdict(question, now_ms).addCallback(self._stopped, peer, call, request, now_ms, reading)
 
     def _stopped(
-        self, foreign: IdTagInfo | None, peer: Peer, call: Call, request: core.StopTransactionRequest, now_ms: int
+        self,
+        foreign: IdTagInfo | None,
+        peer: Peer,
+        call: Call,
+        request: core.StopTransactionRequest,
+        now_ms: int,
+        reading: Reading,
     ) -> Deferred[Recorded]:
         id_tag = _optional(request.id_tag)
 
@@ -230,23 +290,31 @@ class Recorder:
             judge=lambda standing: _foreign_or(foreign, standing) or self._rules.verdict(standing, now_ms),
             answer=lambda verdict: _frame(call, answer(verdict)),
             elements=() if isinstance(data, UnsetType) else elements_of(call.payload, data),
-            flags=_time_flags(told_instant(request.timestamp), now_ms),
+            flags=(*_time_flags(told_instant(request.timestamp), now_ms), *reading.flags),
+            meter_missing=METER_STOP_MISSING in reading.flags,
+            register_of=register_of,
         )
 
         def recorded(stopped: Stopped) -> Recorded:
+            if stopped.outcome is not StopOutcome.STOPPED:
+                self._note(peer.name, _OUTCOMES[stopped.outcome])
             return self._plainly_recorded(stopped.sequence, answer(stopped.verdict))
 
-        return self._storage.transaction_stopped(_inbound(peer, call, "", now_ms), stop).addCallback(recorded)
+        return self._storage.transaction_stopped(_inbound(peer, call, "", now_ms, reading), stop).addCallback(recorded)
 
-    def _meter_values(self, peer: Peer, call: Call, request: core.MeterValuesRequest, now_ms: int) -> Deferred[Recorded]:
+    def _meter_values(
+        self, peer: Peer, call: Call, request: core.MeterValuesRequest, now_ms: int, reading: Reading
+    ) -> Deferred[Recorded]:
         answer = core.MeterValuesConfirmation()
         elements = elements_of(call.payload, request.meter_value)
-        done = self._storage.meter_values_received(
-            _inbound(peer, call, _frame(call, answer), now_ms), request.connector_id, _optional(request.transaction_id), elements
-        )
+        message = _inbound(peer, call, _frame(call, answer), now_ms, reading)
+        named = _optional(request.transaction_id)
+        done = self._storage.meter_values_received(message, request.connector_id, named, elements)
         return done.addCallback(self._plainly_recorded, answer)
 
-    def _sign(self, peer: Peer, call: Call, request: security.SignCertificateRequest, now_ms: int) -> Deferred[Recorded]:
+    def _sign(
+        self, peer: Peer, call: Call, request: security.SignCertificateRequest, now_ms: int, reading: Reading
+    ) -> Deferred[Recorded]:
         accepted, refused = GenericStatusEnumType.ACCEPTED, GenericStatusEnumType.REJECTED
         records = self._storage.certificates
 
@@ -259,14 +327,14 @@ class Recorder:
 
                 return Recorded(answer, requested.sequence, amend)
 
-            done = records.certificate_requested(_inbound(peer, call, _frame(call, answer), now_ms), new)
+            done = records.certificate_requested(_inbound(peer, call, _frame(call, answer), now_ms, reading), new)
             return done.addCallback(recorded)
 
         return self._judge_csr(peer.name, request.csr).addCallback(judged)
 
     def _journal(self, answer: Message) -> Method:
-        def journal(peer: Peer, call: Call, request: Any, now_ms: int) -> Deferred[Recorded]:
-            done = self._storage.message_received(_inbound(peer, call, _frame(call, answer), now_ms))
+        def journal(peer: Peer, call: Call, request: Any, now_ms: int, reading: Reading) -> Deferred[Recorded]:
+            done = self._storage.message_received(_inbound(peer, call, _frame(call, answer), now_ms, reading))
             return done.addCallback(self._plainly_recorded, answer)
 
         return journal
@@ -283,10 +351,16 @@ def _foreign_or(foreign: IdTagInfo | None, standing: Standing) -> IdTagInfo | No
     return None if standing.tag is not None or standing.expected else foreign
 
 
-def _inbound(peer: Peer, call: Call, answer: str, now_ms: int) -> Inbound:
-    """The message as it came (G-12); the frame is put together again from its parts, which are as they came."""
+def _inbound(peer: Peer, call: Call, answer: str, now_ms: int, reading: Reading) -> Inbound:
+    """The message as it came (G-12)."""
+    frame = raw_frame(call)
+    return Inbound(peer.name, peer.generation, now_ms, call.message_id, call.action, frame, answer, reading.quarantine)
+
+
+def raw_frame(call: Call) -> str:
+    """A CALL as it came, put together again from its parts, which are as they came."""
     frame = b"[2,%b,%b,%b]" % (call.wire_id, msgspec.json.encode(call.action), call.payload)
-    return Inbound(peer.name, peer.generation, now_ms, call.message_id, call.action, frame.decode("utf-8", "replace"), answer)
+    return frame.decode("utf-8", "replace")
 
 
 def _frame(call: Call, answer: Message) -> str:

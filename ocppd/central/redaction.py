@@ -36,6 +36,7 @@ _CREDENTIALS_IN_JSON: Final = re.compile(r'(:(?:\\?/){2})[^/?#"\\]*@')
 _TOKEN: Final = re.compile(r"(\\?/files\\?/)[A-Za-z0-9_-]{43}")
 
 _NO_LETTERS: Final = re.compile("[^a-z]+")
+_ESCAPED: Final = re.compile(r"\\u([0-9A-Fa-f]{4})")
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -55,6 +56,14 @@ def redact_call(action: str, frame: str) -> str:
     else:
         changed = _hide_credentials(payload, URL_MEMBERS[action])
     return _encode(elements).decode() if changed else frame
+
+
+def redact_raw(action: str, frame: str) -> str:
+    """A frame of a charger that may be anything, as it may be kept: nothing of one that names a secret's key is."""
+    frame = _CREDENTIALS_IN_JSON.sub(rf"\1{HIDDEN}@", redact_call(action, frame))
+    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), frame).casefold()
+    letters = _NO_LETTERS.sub("", plain)
+    return HIDDEN_FRAME if any(mark in letters for mark in SECRET_MARKS) else without_tokens(frame)
 
 
 def redact_answer(action: str, frame: str) -> str:

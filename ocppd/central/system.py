@@ -25,6 +25,7 @@ from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
 from ocppd.central.configuration import Mirror
 from ocppd.central.configuration_watcher import ConfigurationWatcher
+from ocppd.central.conformance import FIRST_LOOKS, Conformance
 from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
 from ocppd.central.ends import Ends, Hooks
@@ -94,8 +95,10 @@ class CentralSystem:
         )
         self.unasked = Unasked(self.chargers, self.commands, clock)
         awaited = Awaited()
+        self.conformance = Conformance(storage.quarantine, clock, lambda: self.chargers.configuration, self.chargers.connection)
         watchers = (
             self.unasked,
+            self.conformance,
             Boots(self.chargers, storage, self.unasked, clock),
             FollowUps(self.chargers, storage.follow_ups, awaited, clock, bus.node),
             Registers(storage),
@@ -116,8 +119,11 @@ class CentralSystem:
             self.chargers.settings,
             boots_settle=boots_settle,
             judge_csr=self.certificates.judge,
+            note=self.conformance.note,
         )
-        dispatch = Dispatch(recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers)
+        dispatch = Dispatch(
+            recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers, self.conformance
+        )
         self._wiring = Wiring(
             clock=clock,
             storage=storage,
@@ -127,6 +133,7 @@ class CentralSystem:
             stalled=self.commands.stalled,
             answered_late=self._ends.answered_late,
             submit=self._submit,
+            odd=self.conformance.frame,
         )
 
     def retry(self) -> None:
@@ -206,6 +213,8 @@ class CentralSystem:
     def connected(self, settings: ChargerSettings, link: Link, known: ConnectedCharger) -> Connection:
         """The handshake is complete: this is the charger's connection now, and what waits for it goes out."""
         connection = Connection(settings, link, known, self._wiring)
+        connection.looks = FIRST_LOOKS
+        self.conformance.introduce(connection, known.product)
         for queued in known.queued:
             self.commands.hold_queued(connection, queued)
         calls_came = self.chargers.connected(settings.name)

@@ -21,12 +21,14 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from ocppd.config.values import (
+    REPAIR_NAMES,
     CertificateName,
     CertificatePolicy,
     ChargerSettings,
     Configuration,
     IdTagSettings,
     Mode,
+    ModelSettings,
     Registration,
 )
 from ocppd.errors import ConfigurationError
@@ -73,13 +75,19 @@ FLAGS = {
 }
 #: What holds for every charger that does not say otherwise.
 COMMON_KEYS = ("Quiet", "AcceptWithoutBoot", "ReadConfiguration", "CertificatePolicy", "CertificateName")
-CONFIGURATION_KEYS = ("MaxQueueSize", "Chargers", "IdTags", "CpoName", "CertificateDays", *COMMON_KEYS)
+CONFIGURATION_KEYS = (
+    *("MaxQueueSize", "Chargers", "IdTags", "CpoName", "CertificateDays", "Repairs", "Models"),
+    *COMMON_KEYS,
+)
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
     *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval"),
-    *("SupplyVoltage", "SupplyPhases", "SerialNumber"),
+    *("SupplyVoltage", "SupplyPhases", "SerialNumber", "Repairs"),
     *COMMON_KEYS,
 )
+MODEL_KEYS = ("Vendor", "Model", "Repairs")
+MAX_PATTERN_LENGTH = 100
+_PATTERNS = {"vendor": "Vendor", "model": "Model"}
 ID_TAG_KEYS = ("IdTag", "Status", "ParentIdTag", "ExpiryDate", "MaxActiveTransactions", "GroupMaxActiveTransactions")
 EXAMPLE = '{"Chargers": [{"Name": "CP001"}]}'
 
@@ -182,7 +190,21 @@ def load_configuration(path: Path) -> Configuration:
         certificate_days=days.integer(*CERTIFICATE_DAYS_BOUNDS) if days else Configuration().certificate_days,
         chargers=_chargers(found["Chargers"], {key: found[key] for key in COMMON_KEYS if key in found}),
         id_tags=_id_tags(found["IdTags"]) if "IdTags" in found else MappingProxyType({}),
+        repairs=_repairs(found["Repairs"]) if "Repairs" in found else MappingProxyType({}),
+        models=tuple(_model(item) for item in found["Models"].items()) if "Models" in found else (),
     )
+
+
+def _repairs(node: _Node) -> Mapping[str, bool]:
+    return MappingProxyType({name: switch.flag() for name, switch in node.members(REPAIR_NAMES).items()})
+
+
+def _model(node: _Node) -> ModelSettings:
+    found = node.members(MODEL_KEYS)
+    if "Vendor" not in found and "Model" not in found:
+        node.fail("expected Vendor or Model; what is meant for all chargers stands under Repairs")
+    patterns = {name: found[key].short_text(MAX_PATTERN_LENGTH) for name, key in _PATTERNS.items() if key in found}
+    return ModelSettings(**patterns, repairs=_repairs(_required(node, found, "Repairs")))
 
 
 def _read(path: Path) -> bytes:
@@ -268,6 +290,8 @@ def _charger(node: _Node, common: Mapping[str, _Node]) -> ChargerSettings:
         given["certificate_policy"] = CertificatePolicy(found["CertificatePolicy"].choice(tuple(CertificatePolicy)))
     if "CertificateName" in found:
         given["certificate_name"] = CertificateName(found["CertificateName"].choice(tuple(CertificateName)))
+    if "Repairs" in found:
+        given["repairs"] = _repairs(found["Repairs"])
     return ChargerSettings(name=_name(_required(node, found, "Name")), **given)
 
 

@@ -15,6 +15,15 @@ class Mode(StrEnum):
     STRICT = "strict"
 
 
+#: The repairs that can be switched; a test compares them with `ocppd.v16.repairs`, which this room does not know.
+REPAIR_NAMES = (
+    *("unknown-member", "null", "blank", "whole-number", "decimal-text", "number-as-text", "structure-as-text"),
+    *("boolean-text", "truncate", "clean", "spelling", "neutral", "sample-attribute", "beyond-64-bit"),
+    *("fill-connector", "fill-id-tag", "fill-meter-start", "fill-meter-stop", "fill-transaction", "fill-timestamp"),
+    *("fill-value", "fill-list", "drop-item", "drop-member", "shed-values"),
+)
+
+
 class Registration(StrEnum):
     """The verdict on a charger's boot (OCPP 1.6 section 7.38)."""
 
@@ -97,6 +106,17 @@ class ChargerSettings:
     certificate_name: CertificateName = CertificateName.SERIAL_NUMBER
     #: Ask for the configuration after the boot of another machine or firmware.
     read_configuration: bool = True
+    #: Repairs of its messages that are switched on or off (docs/operations.md).
+    repairs: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """What holds for chargers of a model: patterns with `*` and `?`, compared ignoring case with what their boots say."""
+
+    vendor: str = "*"
+    model: str = "*"
+    repairs: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +142,9 @@ class Configuration:
     certificate_days: int = 365
     chargers: Mapping[str, ChargerSettings] = field(default_factory=dict)
     id_tags: Mapping[str, IdTagSettings] = field(default_factory=dict)
+    #: Repairs that are switched for all chargers; then those of a model, then those of a charger.
+    repairs: Mapping[str, bool] = field(default_factory=dict)
+    models: tuple[ModelSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         certificates=central.certificates,
         reservations=central.reservations,
         local_lists=central.local_lists,
+        conformance=central.conformance,
         storage=storage,
         clock=reactor,
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),

@@ -179,12 +179,15 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
             self.factory.wrong_passwords.add(key)
             reason = f"wrong or missing credentials for {settings.name}"
             raise Refusal(HTTPStatus.UNAUTHORIZED, reason, (("WWW-Authenticate", 'Basic realm="ocppd"'),))
+        if not matches(password, settings.authorization, tolerant=False):
+            self.factory.door.central.conformance.note(settings.name, "password-as-hex")
 
     def _subprotocol(self, settings: ChargerSettings, offered: list[str]) -> tuple[str | None, bool]:
         """W-1 to W-3: the subprotocol to name in the answer, and whether the connection is to be closed for want of one."""
         if SUBPROTOCOL in offered:
             return SUBPROTOCOL, False
         if not offered and settings.assume_subprotocol:
+            self.factory.door.central.conformance.note(settings.name, "subprotocol-missing")
             return None, False
         if self.factory.door.handshake is Handshake.SPEC:
             return None, True

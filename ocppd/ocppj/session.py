@@ -49,10 +49,11 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A frame that could be answered only with an error; `frame` is that answer, to be written to the peer."""
+    """A frame, `data`, that could be answered only with an error; `frame` is that answer, to be written to the peer."""
 
     frame: bytes
     reason: str
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,19 @@ class Stray:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A frame that has no effect."""
+    """A frame, `data`, that has no effect."""
 
     reason: str
+    kind: str
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """The peer does what it should not, and it does no harm."""
+
+    kind: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ class Close:
     reason: str
 
 
-Event = CallReceived | Send | Refused | Answered | Stray | Ignored | Close
+Event = CallReceived | Send | Refused | Answered | Stray | Ignored | Odd | Close
 
 
 def _digest(call: Call) -> int:
@@ -124,22 +135,23 @@ class Session:
     def receive(self, data: bytes, now: float) -> list[Event]:
         """What one text message means."""
         if not data:
-            return [Ignored("an empty message")]
+            return [Ignored("an empty message", "frame-empty")]
         try:
             frame = read(data, strict=self.strict)
         except Unreadable as unreadable:
-            return self._not_readable(unreadable)
+            return self._not_readable(unreadable, data)
         except Malformed as malformed:
             self._unreadable = 0
             answer = call_error_frame(malformed.wire_id, ErrorCode.FORMATION_VIOLATION, malformed.reason)
-            return [Refused(answer, malformed.reason)]
+            return [Refused(answer, malformed.reason, data)]
         self._unreadable = 0
         if isinstance(frame, Call):
             return self._called(frame, now)
         return [self._responded(frame)]
 
-    def _not_readable(self, unreadable: Unreadable) -> list[Event]:
-        events: list[Event] = [Ignored(unreadable.reason)]
+    def _not_readable(self, unreadable: Unreadable, data: bytes) -> list[Event]:
+        kind = "frame-unreadable" if unreadable.counts else "frame-type"
+        events: list[Event] = [Ignored(unreadable.reason, kind, data)]
         if unreadable.counts:
             self._unreadable += 1
             if self._unreadable == UNREADABLE_LIMIT:
@@ -151,18 +163,20 @@ class Session:
         known = self._repeatables.get(call.message_id)
         if known is not None and known.digest == digest and now - known.at <= REPEATS_KEPT_S:
             if known.answer is None:
-                return [Ignored("a repeat of a call that is in progress")]
-            return [Send(known.answer)]
+                return [Ignored("a repeat of a call that is in progress", "message-id-repeated")]
+            return [Send(known.answer), Odd("message-id-repeated")]
         if self._current is not None and not self._may_wait(call):
             return [Close(POLICY_VIOLATION_CLOSE, f"more than {INBOUND_LIMIT} calls without waiting for an answer")]
+        reused = known is not None and known.digest != digest
+        odd: list[Event] = [Odd("message-id-reused")] if reused else []
         self._repeatables.pop(call.message_id, None)
         self._repeatables[call.message_id] = _Repeatable(digest, now)
         if self._current is not None:
             self._waiting.append(call)
             self._waiting_bytes += len(call.payload)
-            return []
+            return [*odd, Odd("calls-overlap")]
         self._current = call
-        return [CallReceived(call)]
+        return [CallReceived(call), *odd]
 
     def _may_wait(self, call: Call) -> bool:
         return len(self._waiting) < INBOUND_LIMIT and self._waiting_bytes + len(call.payload) <= INBOUND_BYTES_LIMIT

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ocppd.simulator.connection import password_bytes
 from ocppd.simulator.crowd import Plan
 from ocppd.simulator.options import Options
+from ocppd.simulator.quirks import QUIRKS, listed
 
 _DESCRIPTION = """\
 Simulate OCPP 1.6-J charge points against any central system.
@@ -25,9 +29,15 @@ examples:
     python -m ocppd.simulator ws://127.0.0.1:9033/ocppj/1.6 --name CP0001_V1 --password secret
   an idle charger with two connectors:
     python -m ocppd.simulator ws://127.0.0.1:9033/ocppj/1.6 --name CP0001_V1 --connectors 2 --transactions 0
+  one that sends numbers where text belongs, and names no connector; all quirks: --quirk list
+    python -m ocppd.simulator ws://127.0.0.1:9033/ocppj/1.6 --name CP0001_V1 --quirk value-number,values-without-connector
   a thousand chargers, CP-0001 to CP-1000, one short transaction each; status 0 when all went well:
     python -m ocppd.simulator ws://127.0.0.1:9033/ocppj/1.6 --name CP --count 1000 --duration 20 --once --quiet
 """
+
+
+#: In place of a quirk's name: print all.
+LIST = "list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,16 @@ def _password(text: str) -> bytes:
         raise argparse.ArgumentTypeError("after 'hex:' come hexadecimal digits, two for each byte") from None
 
 
+def _quirks(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in QUIRKS and name != LIST:
+            close = get_close_matches(name, QUIRKS, 1)
+            hint = f"did you mean {close[0]}?" if close else f"{LIST} prints what there is"
+            raise argparse.ArgumentTypeError(f"there is no quirk {name!r}; {hint}")
+    return names
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ocppd.simulator",
@@ -90,6 +110,7 @@ def _who(group: argparse._ArgumentGroup) -> None:
     add("--connectors", type=_number(int, 1), default=1, metavar="N", help="connectors of each (%(default)s)")
     add("--ca", type=Path, metavar="FILE", help="PEM of the root to trust for wss, in place of the system's")
     add("--certificate", type=Path, metavar="FILE", help="PEM with certificate and key, for security profile 3")
+    add("--quirk", type=_quirks, default=(), metavar="NAME[,NAME]", help="how they misbehave; list prints what there is")
     add("--security-events", action="store_true", help="tell security events, such as StartupOfTheDevice")
 
 
@@ -114,9 +135,18 @@ def _how(group: argparse._ArgumentGroup) -> None:
     add("--quiet", action="store_true", help="only the summary at the end")
 
 
+def wants_list(arguments: Sequence[str]) -> bool:
+    """Whether the quirks are to be printed: that needs no URL."""
+    pairs = pairwise(arguments)
+    return f"--quirk={LIST}" in arguments or ("--quirk", LIST) in pairs
+
+
 def parse(arguments: Sequence[str]) -> Arguments:
     """The arguments after the program's name. Ends the program with status 2 and one line where they make no sense."""
     parser = _parser()
+    if wants_list(arguments):
+        sys.stdout.write(f"{listed()}\n")
+        parser.exit()
     given = parser.parse_args(arguments)
     try:
         authority, certificate = (path.read_bytes() if path else None for path in (given.ca, given.certificate))
@@ -144,5 +174,6 @@ def parse(arguments: Sequence[str]) -> Arguments:
         record=0,
         authority_pem=authority,
         certificate_pem=certificate,
+        quirks=given.quirk,
     )
     return Arguments(plan, options, given.quiet)

@@ -25,7 +25,7 @@ from twisted.internet.defer import Deferred
 from ocppd.errors import OcppdError
 from ocppd.ocppj.frames import Call
 from ocppd.simulator.charging import Charging
-from ocppd.simulator.commands import Commands
+from ocppd.simulator.commands import SILENCE, TABLE, Commands
 from ocppd.simulator.connection import Closed, Opener, open_link
 from ocppd.simulator.effects import EFFECTS
 from ocppd.simulator.jobs import Jobs
@@ -74,6 +74,7 @@ class Charger(Machine):
         self.life = Life(self, self.metering, self.charging)
         self.jobs = Jobs(self, self.life)
         self.commands = Commands(self)
+        self.quirks.install(self)
 
     # Connection
 
@@ -141,6 +142,15 @@ class Charger(Machine):
         `action` is none that a charger answers.
         """
         self.commands.override(action, answer)
+
+    def usual_answer(self, action: str, request: Any) -> Any:
+        """What a charger without scripts and quirks answers."""
+        return TABLE[action](self, request)
+
+    @property
+    def silence(self) -> Any:
+        """What stands for no answer at all."""
+        return SILENCE
 
     # What a driver and a script do
 

@@ -75,6 +75,8 @@ class Address:
     name: str
     password: bytes | None = field(default=None, repr=False)
     ping_interval_s: float = 0
+    #: The subprotocols to offer, where they are not the usual one.
+    offers: tuple[str, ...] | None = None
     authority_pem: bytes | None = None
     certificate_pem: bytes | None = field(default=None, repr=False)
 
@@ -143,7 +145,8 @@ class _Factory(WebSocketClientFactory):
     protocol = _Protocol
 
     def __init__(self, reactor: Any, address: Address, user: LinkUser) -> None:
-        super().__init__(address.full_url, protocols=[SUBPROTOCOL], headers=address.headers, reactor=reactor)
+        offers = [SUBPROTOCOL] if address.offers is None else list(address.offers)
+        super().__init__(address.full_url, protocols=offers, headers=address.headers, reactor=reactor)
         self.user = user
         self.opened: Deferred[Link] = Deferred()
         self.setProtocolOptions(

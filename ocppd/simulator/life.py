@@ -96,6 +96,8 @@ class Life:
 
     async def _serve(self) -> None:
         """Boot where that is needed, then start working."""
+        if not self._state.quirks.boots:
+            self._state.registration = RegistrationStatus.ACCEPTED
         while self._state.registration is not RegistrationStatus.ACCEPTED:
             wait_s = self._boot_at - self._state.reactor.seconds()
             if wait_s > 0:

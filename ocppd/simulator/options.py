@@ -45,6 +45,8 @@ class Options:
     #: Roots that are trusted for wss in place of the system's, and a certificate with key for security profile 3.
     authority_pem: bytes | None = None
     certificate_pem: bytes | None = field(default=None, repr=False)
+    #: How it misbehaves: names of `quirks.QUIRKS`.
+    quirks: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

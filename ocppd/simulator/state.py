@@ -5,7 +5,6 @@ Knows none of the parts that act: what they must hear of comes to them through t
 
 from __future__ import annotations
 
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +22,7 @@ from ocppd.simulator.connectors import Connector, Statuses
 from ocppd.simulator.failures import LinkFailed, Offline
 from ocppd.simulator.options import Counts, Options
 from ocppd.simulator.profiles import Profiles
+from ocppd.simulator.quirks import Quirks
 from ocppd.simulator.reservations import Reservation, Reservations
 from ocppd.simulator.samples import Meter
 from ocppd.simulator.transactions import Transaction, TransactionQueue
@@ -55,7 +55,8 @@ class State(ABC):
         self.url = url
         self.reactor = reactor
         self.password = password
-        self.options = options
+        self.quirks = Quirks(options.quirks)
+        self.options = options = self.quirks.adjusted(options)
         self.automatic = options.automatic
         self.counts = Counts()
         self.registration: RegistrationStatus | None = None
@@ -86,7 +87,9 @@ class State(ABC):
             answer=self._answer,
             answered=self._follow_up,
             timeout_s=lambda: self.configuration.number("MessageTimeout"),
-            new_id=lambda: str(uuid.uuid4()),
+            new_id=self.quirks.new_id,
+            rewrite=self.quirks.rewrite,
+            written=lambda action: self.quirks.written(self, action),
             record=self.options.record,
             strict=self.options.strict,
         )
@@ -143,6 +146,7 @@ class State(ABC):
         self.wire.attach(link)
         self.counts.connected += 1
         self.report("connected")
+        self.quirks.opened(self)
         if not self.automatic:
             self.queue.resume()
 
@@ -150,7 +154,8 @@ class State(ABC):
         return Address(
             url=self.url,
             name=self.name,
-            password=self.password,
+            password=self.quirks.password(self.password),
+            offers=self.quirks.offers,
             ping_interval_s=self.configuration.number("WebSocketPingInterval"),
             authority_pem=self.options.authority_pem,
             certificate_pem=self.certificate_pem,

@@ -44,7 +44,8 @@ class Wire:
     """A charger's end of the RPC layer.
 
     `answer` is called with each call of the central system; its Deferred gives the frame to answer with, None for no
-    answer at all, and never fails. An answer that is not there at once does not hold up the next call.
+    answer at all, and never fails. An answer that is not there at once does not hold up the next call. `rewrite` gives the
+    payload that a CALL of ours is sent with, `written` hears that it was.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Wire:
         answered: Callable[[], None],
         timeout_s: Callable[[], float],
         new_id: Callable[[], str],
+        rewrite: Callable[[str, bytes], bytes] = lambda _, payload: payload,
+        written: Callable[[str], None] = lambda _: None,
         record: int,
         strict: bool,
     ) -> None:
@@ -63,6 +66,8 @@ class Wire:
         self._answered = answered
         self._timeout_s = timeout_s
         self._new_id = new_id
+        self._rewrite = rewrite
+        self._written = written
         self._strict = strict
         self._link: Link | None = None
         self._session = Session(strict=strict)
@@ -196,7 +201,8 @@ class Wire:
         self._session.reserve(call.message_id)
         timeout_s = self._timeout_s()
         call.timeout = self._clock.callLater(timeout_s, self._timed_out, call, timeout_s)
-        self._write(call_frame(call.message_id, call.action, call.payload))
+        self._write(call_frame(call.message_id, call.action, self._rewrite(call.action, call.payload)))
+        self._written(call.action)
 
     def _timed_out(self, call: _OwnCall, timeout_s: float) -> None:
         self._session.timed_out(call.message_id)

@@ -17,6 +17,7 @@ from ocppd.storage.records import (
     DroppedCall,
     EventKind,
     Inbound,
+    Product,
     Status,
     StatusRecord,
 )
@@ -38,7 +39,9 @@ _CONNECTED = Statement.upsert(
                 "last_seen_ms": insert.excluded.last_seen_ms,
             },
         )
-        .returning(chargers.c.generation, chargers.c.registration)
+        .returning(
+            chargers.c.generation, chargers.c.registration, chargers.c.vendor, chargers.c.model, chargers.c.firmware_version
+        )
     ),
 )
 _DISCONNECTED = Statement(
@@ -115,7 +118,7 @@ def connected(
     unit: Unit, name: str, remote_ip: str, now_ms: int, decrypt: Callable[[bytes], str | None], node: str
 ) -> ConnectedCharger:
     """See `ChargerRecords.charger_connected`."""
-    generation, registration = unit.one(
+    generation, registration, vendor, model, firmware = unit.one(
         _CONNECTED,
         {
             "name": name,
@@ -128,7 +131,8 @@ def connected(
     )
     events.happened(unit, EventKind.CHARGER_CONNECTED, name, now_ms, node=node, remoteIp=remote_ip)
     queued, dropped = calls.taken_over(unit, name, now_ms, decrypt)
-    return ConnectedCharger(generation, _registration(registration), tuple(queued), tuple(dropped))
+    product = Product(vendor or "", model or "", firmware or "")
+    return ConnectedCharger(generation, _registration(registration), tuple(queued), tuple(dropped), product)
 
 
 def disconnected(unit: Unit, name: str, generation: int, last_seen_ms: int) -> list[DroppedCall]:

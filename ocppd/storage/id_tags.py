@@ -126,7 +126,7 @@ def _find(unit: Unit, statement: Statement, key: str) -> IdTag | None:
 
 def refused(unit: Unit, found: Standing, info: IdTagInfo, id_tag: str, key: str, charger: str, now_ms: int) -> None:
     """A verdict was given: a tag that was refused because nobody knows it is remembered."""
-    if found.tag is None and info.status is AuthorizationStatus.INVALID:
+    if found.tag is None and key and info.status is AuthorizationStatus.INVALID:
         unknown_seen(unit, id_tag, key, charger, now_ms)
 
 

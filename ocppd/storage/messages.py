@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
 
-from ocppd.storage import events
+from ocppd.storage import events, quarantine
 from ocppd.storage.records import Direction, Inbound, MessageFilter, MessageRecord, MessageState
 from ocppd.storage.schema import IS_FROM_CHARGER, IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit, values_of
@@ -91,7 +91,13 @@ def received(
     if unit.gathers:
         row["sequence"] = unit.next_number()
         unit.send(_NUMBERED, row)
+        if message.quarantine is not None:
+            quarantine.keep(unit, message.quarantine, row["sequence"])
         return int(row["sequence"])
+    if message.quarantine is not None:
+        number: int = unit.one(_RECEIVED, row)[0]
+        quarantine.keep(unit, message.quarantine, number)
+        return number
     sequence: int = unit.later(_RECEIVED, row) if later else unit.one(_RECEIVED, row)[0]
     return sequence
 

@@ -12,6 +12,7 @@ from sqlalchemy import Text, bindparam, exists, or_, select
 from ocppd.storage.records import Inbound, Stop
 from ocppd.storage.schema import IS_OPEN, messages, transactions
 from ocppd.storage.unit import Parameters, Statement, Unit
+from ocppd.v16.salvage import TRANSACTION_ID_MISSING
 
 #: The id that such a charger gives.
 NAMELESS: Final = -1
@@ -48,13 +49,14 @@ def transaction_of(unit: Unit, message: Inbound, stop: Stop) -> int | None:
     """The one transaction that a nameless stop can be of; None where there are none or several.
 
     That is the only open one of its charger that was begun by then, by the same tag if it says one, and that the charger
-    has not named since. A repeat of such a stop finds the one that it stopped before.
+    has not named since, unless it left the id out altogether. A repeat of such a stop finds the one that it stopped before.
     """
     row: Parameters = {
         "the_charger": message.charger,
         "stopped_ms": stop.timestamp_ms,
         "the_tag": stop.id_tag_key,
-        "the_action": "MeterValues",
+        # A stop that lacks the id says nothing about whether its charger knows it (E-1).
+        "the_action": "" if TRANSACTION_ID_MISSING in stop.flags else "MeterValues",
     }
     how: Parameters = {
         "the_charger": message.charger,

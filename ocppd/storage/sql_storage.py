@@ -36,6 +36,7 @@ from ocppd.storage.engine import open_database
 from ocppd.storage.file_records import SqlFiles
 from ocppd.storage.follow_up_records import SqlFollowUps
 from ocppd.storage.local_list_records import SqlLocalLists
+from ocppd.storage.quarantine_records import SqlQuarantine
 from ocppd.storage.readers import Readers, Runs
 from ocppd.storage.records import (
     Acceptance,
@@ -121,6 +122,7 @@ class SqlStorage:
         self.local_lists = SqlLocalLists(self, node)
         self.charger_jobs = SqlJobs(self)
         self.files = SqlFiles(self)
+        self.quarantine = SqlQuarantine(self)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

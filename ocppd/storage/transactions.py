@@ -18,6 +18,7 @@ from ocppd.storage import (
     meter_values,
     reconciliation,
     remote_starts,
+    salvage,
     sanity,
     transaction_lists,
 )
@@ -40,6 +41,7 @@ from ocppd.storage.records import (
 from ocppd.storage.schema import IS_OPEN, messages, transactions
 from ocppd.storage.schema import meter_values as values_table
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
+from ocppd.v16.salvage import METER_START_MISSING, METER_STOP_MISSING
 from ocppd.v16.types import AuthorizationStatus, IdTagInfo
 
 #: 2010-01-01T00:00:00Z. A start with an earlier timestamp comes from a clock that was never set (REQUIREMENTS T-4).
@@ -146,6 +148,8 @@ def started(unit: Unit, message: Inbound, start: Start) -> Started:
 
     A repeat changes nothing but the verdict: the one that the charger was told last is the one that it acts upon.
     """
+    if start.meter_missing:
+        start = salvage.completed_start(unit, message, start)
     standing = id_tags.standing_at_start(unit, message, start)
     verdict = start.judge(standing)
     id_tags.refused(unit, standing, verdict, start.id_tag, start.id_tag_key, message.charger, message.received_ms)
@@ -241,6 +245,8 @@ def stopped(unit: Unit, message: Inbound, stop: Stop) -> Stopped:
         sequence = journal.received(unit, message, answer, outcome=StopOutcome.ORPHAN.value)
         meter_values.keep(unit, message, 0, meter_values.UNLINKED, stop.elements)
         return Stopped(StopOutcome.ORPHAN, sequence, verdict)
+    if stop.meter_missing:
+        stop = salvage.completed_stop(unit, stop, found)
     outcome = _outcome(found, stop)
     if outcome is StopOutcome.STOPPED:
         flags = (*stop.flags, reconciliation.RECONCILED) if nameless else stop.flags
@@ -296,6 +302,7 @@ def _stop(unit: Unit, message: Inbound, stop: Stop, found: TransactionRecord, ta
         doubts.append(ENERGY_ABSURD)
     if stop.timestamp_ms < found.started_ms:
         doubts.append(STOP_BEFORE_START)
+    doubts += [flag for flag in (METER_START_MISSING, METER_STOP_MISSING) if flag in (*found.flags, *stop.flags)]
     notes = [] if _belongs(unit, stop, found, tag) else [OTHER_TAG]
     unit.send(
         _STOPPED,

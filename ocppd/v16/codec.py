@@ -15,10 +15,11 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from ocppd.errors import ErrorCode, InvalidPayload, Violation
-from ocppd.v16 import tolerance
+from ocppd.v16 import salvage, tolerance
+from ocppd.v16.repairs import REPAIRS
 from ocppd.v16.shapes import ListShape, NumberShape, ObjectShape, Shape, TextShape, shape_of
 from ocppd.v16.timestamps import sendable
-from ocppd.v16.tolerance import Repair
+from ocppd.v16.tolerance import NONE_OFF, Repair
 from ocppd.v16.types import Message
 from ocppd.v16.validation import as_decimal, check, is_sane_number, violations
 
@@ -44,12 +45,11 @@ def _fast_decoder(kind: type[T]) -> msgspec.json.Decoder[T] | None:
     return None if shape_of(kind).has_numbers else msgspec.json.Decoder(kind)
 
 
-def decode(kind: type[T], payload: bytes, *, strict: bool) -> tuple[T, tuple[Repair, ...]]:
+def decode(kind: type[T], payload: bytes, *, strict: bool, off: frozenset[str] = NONE_OFF) -> tuple[T, tuple[Repair, ...]]:
     """The message that `payload` holds, with what had to be mended for it (nothing in strict mode, but F-3).
 
-    Raises Violation, whatever the bytes: in strict mode the first one in document order, in tolerant mode the first one
-    that no rule of `tolerance` mends. Unknown members are ignored in tolerant mode; a repair tells of them only where
-    something else called for a closer look.
+    `off` are the repairs that are switched off. Raises Violation, whatever the bytes: in strict mode the first one in
+    document order, in tolerant mode the first one that no repair mends.
     """
     fast = None if strict or b"\\u0000" in payload else _fast_decoder(kind)
     if fast is not None:
@@ -58,21 +58,25 @@ def decode(kind: type[T], payload: bytes, *, strict: bool) -> tuple[T, tuple[Rep
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass  # look closer
     try:
-        return _decode_with_care(kind, payload, strict)
+        return _decode_with_care(kind, payload, strict, off)
     except RecursionError:
         raise Violation(ErrorCode.FORMATION_VIOLATION, "", "nested too deeply") from None
 
 
-def _decode_with_care(kind: type[T], payload: bytes, strict: bool) -> tuple[T, tuple[Repair, ...]]:
+def _decode_with_care(kind: type[T], payload: bytes, strict: bool, off: frozenset[str]) -> tuple[T, tuple[Repair, ...]]:
     value, repairs = _read(payload)
     if value is None:  # the text allows it (F-3)
         value = {}
         repairs.append(_NO_PAYLOAD)
-    if strict or not isinstance(value, dict) or len(payload) > MENDABLE_BYTES:
+    if not strict and len(payload) > MENDABLE_BYTES and kind in salvage.KINDS and salvage.SHED.name not in off:
+        shed = salvage.shed(value) if isinstance(value, dict) else None
+        repairs += [shed] if shed is not None else []
+    shortened = bool(repairs) and repairs[-1].rule == salvage.SHED.name
+    if strict or not isinstance(value, dict) or (len(payload) > MENDABLE_BYTES and not shortened):
         for violation in violations(kind, value):
             raise violation
     else:
-        repairs += tolerance.mend(shape_of(kind), value)
+        repairs += tolerance.mend(shape_of(kind), value, REPAIRS, off)
     try:
         return msgspec.convert(value, kind), tuple(repairs)
     except msgspec.ValidationError:  # the walk and the struct disagree: our fault, but never a crash

@@ -111,7 +111,7 @@ PhysicalConnectorId = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX, extra={"mi
 NonEmpty = Annotated[tuple[_Item, ...], Meta(extra={"min_items": 1})]
 
 
-class Message(Struct, frozen=True, kw_only=True, rename="camel", gc=False):
+class Message(Struct, frozen=True, kw_only=True, rename="camel", gc=False, forbid_unknown_fields=True):
     """The base of all messages and objects: frozen, keywords only, camelCase on the wire.
 
     Optional members are UNSET when they are left out. `gc=False`: frozen values cannot form cycles.

@@ -92,7 +92,7 @@ async def test_declared_methods_answer(start: Any) -> None:
 @ensure
 @pytest.mark.parametrize("handlers", [CentralSystemHandlers, Vendor])
 async def test_unknown_vendors(start: Any, handlers: type[CentralSystemHandlers]) -> None:
-    """D-1, OCTT TC_064: a vendor that nobody handles is UnknownVendorId, without data."""
+    """DT-01, D-1, OCTT TC_064: a vendor that nobody handles is UnknownVendorId, without data."""
     peer = await booted(start(handlers=use(handlers)))
     asked = {"vendorId": "com.other", "messageId": "Plain", "data": "x"}
     assert (await peer.call("DataTransfer", asked))[2] == {"status": "UnknownVendorId"}
@@ -100,7 +100,7 @@ async def test_unknown_vendors(start: Any, handlers: type[CentralSystemHandlers]
 
 @ensure
 async def test_unknown_messages(start: Any) -> None:
-    """D-1: a known vendor's unknown messageId, or none where none is handled, is UnknownMessageId, without data."""
+    """DT-02, D-1: a known vendor's unknown messageId, or none where none is handled, is UnknownMessageId, without data."""
     peer = await booted(start(handlers=use(Vendor)))
     for asked in ({"vendorId": VENDOR, "messageId": "Other"}, {"vendorId": VENDOR}):
         assert (await peer.call("DataTransfer", asked))[2] == {"status": "UnknownMessageId"}

@@ -173,6 +173,7 @@ class Served:
             certificates=self.system.certificates,
             reservations=self.system.reservations,
             local_lists=self.system.local_lists,
+            conformance=self.system.conformance,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

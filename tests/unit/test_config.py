@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ocppd.config import ChargerSettings, Configuration, IdTagSettings, Mode, Registration, Settings, file, load_configuration
+from ocppd.config.values import REPAIR_NAMES
 from ocppd.errors import ConfigurationError, StartFailed
+from ocppd.v16.repairs import NAMES
 from ocppd.v16.types import AuthorizationStatus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,6 +159,43 @@ class AcceptedTests(ConfigurationCase):
     def test_example_file(self) -> None:
         """The configs.json of the project is one that runs."""
         self.assertTrue(load_configuration(ROOT / "configs.json").chargers)
+
+
+class RepairTests(ConfigurationCase):
+    """Repairs that are switched."""
+
+    def test_names(self) -> None:
+        """The repairs that can be named are those that there are."""
+        self.assertEqual(set(REPAIR_NAMES), set(NAMES))
+
+    def test_switches(self) -> None:
+        """For all, for models and for a charger."""
+        found = self.load_value(
+            {
+                "Chargers": [{"Name": "A", "Repairs": {"null": True}}, {"Name": "B"}],
+                "Repairs": {"null": False, "truncate": False},
+                "Models": [{"Vendor": "Acme*", "Repairs": {"blank": False}}, {"Model": "M", "Repairs": {}}],
+            }
+        )
+        self.assertEqual((found.repairs, found.chargers["A"].repairs), ({"null": False, "truncate": False}, {"null": True}))
+        self.assertEqual(found.chargers["B"].repairs, {})
+        self.assertEqual([(each.vendor, each.model, dict(each.repairs)) for each in found.models], [
+            ("Acme*", "*", {"blank": False}), ("*", "M", {}),
+        ])  # fmt: skip
+
+    def test_mistakes(self) -> None:
+        """A repair that there is none, a switch that is none, a model without a name."""
+        for value, path, expected in (
+            ({"Chargers": [], "Repairs": {"nul": False}}, "Repairs.nul", "did you mean null?"),
+            ({"Chargers": [], "Repairs": {"null": "off"}}, "Repairs.null", "expected true or false"),
+            ({"Chargers": [], "Repairs": []}, "Repairs", "found a list"),
+            ({"Chargers": [{"Name": "A", "Repairs": {"x": True}}]}, "Chargers[0].Repairs.x", "there is no such key"),
+            ({"Chargers": [], "Models": {}}, "Models", "expected a list"),
+            ({"Chargers": [], "Models": [{"Repairs": {}}]}, "Models[0]", "expected Vendor or Model"),
+            ({"Chargers": [], "Models": [{"Vendor": "A"}]}, "Models[0].Repairs", "missing"),
+            ({"Chargers": [], "Models": [{"Vendor": "", "Repairs": {}}]}, "Models[0].Vendor", "1 to 100"),
+        ):
+            self.assertRefused(value, path, expected)
 
 
 class RefusedTests(ConfigurationCase):

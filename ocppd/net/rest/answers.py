@@ -18,6 +18,8 @@ PROBLEM_JSON: Final = "application/problem+json"
 #: The subtype with a charset, as the seed project's clients know it.
 TEXT: Final = "text/plain; charset=utf-8"
 
+MARKDOWN: Final = "text/markdown; charset=utf-8"
+
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 Headers = Mapping[str, str]
@@ -48,6 +50,11 @@ def page_answer(rows: Sequence[T], limit: int, shape: Callable[[T], Any], positi
 def text_answer(text: str, status: int = 200) -> Response:
     """Plain text."""
     return _response(status, TEXT, text.encode(), {})
+
+
+def markdown_answer(text: str) -> Response:
+    """A report for people."""
+    return _response(200, MARKDOWN, text.encode(), {})
 
 
 def problem_answer(problem: Problem, headers: Headers | None = None) -> Response:

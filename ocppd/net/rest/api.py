@@ -15,6 +15,7 @@ from ocppd.central.charging.sending import Sending
 from ocppd.central.cluster import Cluster
 from ocppd.central.commands import Commands
 from ocppd.central.configuration import Mirror
+from ocppd.central.conformance import Conformance
 from ocppd.central.feed import Feed
 from ocppd.central.local_lists import LocalLists
 from ocppd.central.queries import Queries
@@ -27,6 +28,7 @@ from ocppd.storage.api.charger_jobs import JobRecords
 from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.api.local_lists import LocalListRecords
+from ocppd.storage.api.quarantine import QuarantineRecords
 from ocppd.storage.api.reservations import ReservationRecords
 from ocppd.storage.records import (
     Changed,
@@ -106,6 +108,10 @@ class Lists(IdTags, Protocol):
     def charger_jobs(self) -> JobRecords:
         """Firmware, diagnostics and logs."""
 
+    @property
+    def quarantine(self) -> QuarantineRecords:
+        """Frames that broke the specification."""
+
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""
 
@@ -143,6 +149,7 @@ class Api:
     certificates: CertificateDesk
     reservations: Reservations
     local_lists: LocalLists
+    conformance: Conformance
     storage: Lists
     clock: Clock
     access: AccessRules

@@ -34,6 +34,7 @@ from ocppd.net.rest.v1 import (
     commands,
     composite_schedules,
     configuration,
+    conformance,
     events,
     files,
     firmware,
@@ -76,6 +77,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *firmware.ROUTES,
     *logs.ROUTES,
     *files.ROUTES,
+    *conformance.ROUTES,
 )
 
 

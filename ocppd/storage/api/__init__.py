@@ -19,6 +19,7 @@ from ocppd.storage.api.configuration import ConfigurationRecords
 from ocppd.storage.api.files import FileRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.api.local_lists import LocalListRecords
+from ocppd.storage.api.quarantine import QuarantineRecords
 from ocppd.storage.api.reservations import ReservationRecords
 from ocppd.storage.records import (
     Acceptance,
@@ -300,6 +301,10 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def files(self) -> FileRecords:
         """The files of the file room."""
+
+    @property
+    def quarantine(self) -> QuarantineRecords:
+        """Frames that broke the specification."""
 
     def start(self) -> None:
         """Open and migrate, blocking, before the reactor runs. Raises StartFailed with one line."""

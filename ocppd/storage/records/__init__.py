@@ -16,7 +16,16 @@ from ocppd.storage.records.calls import (
     RemoteStart,
     Verdict,
 )
-from ocppd.storage.records.chargers import Boot, Census, ChargerRecord, ConnectedCharger, ConnectorRecord, Status, StatusRecord
+from ocppd.storage.records.chargers import (
+    Boot,
+    Census,
+    ChargerRecord,
+    ConnectedCharger,
+    ConnectorRecord,
+    Product,
+    Status,
+    StatusRecord,
+)
 from ocppd.storage.records.events import FRAME_LIMIT, Event, EventFilter, EventKind, Newest, Tail
 from ocppd.storage.records.id_tags import Change, Changed, Configured, Group, IdTag, IdTagFilter, Standing, UnknownIdTag
 from ocppd.storage.records.messages import FINAL_STATES, Direction, Inbound, MessageFilter, MessageRecord, MessageState
@@ -72,6 +81,7 @@ __all__ = [
     "MeterValueRecord",
     "NewCall",
     "Newest",
+    "Product",
     "QueuedCall",
     "RemoteStart",
     "Standing",

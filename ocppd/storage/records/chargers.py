@@ -40,6 +40,15 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """What a charger is, by its last boot; blank where it never said so."""
+
+    vendor: str = ""
+    model: str = ""
+    firmware: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectedCharger:
     """What storage knows when a charger connects. `generation` is above every earlier one of this charger."""
 
@@ -47,6 +56,7 @@ class ConnectedCharger:
     registration: RegistrationStatus | None
     queued: tuple[QueuedCall, ...]
     dropped: tuple[DroppedCall, ...] = ()
+    product: Product = Product()
 
 
 @dataclass(frozen=True, slots=True)

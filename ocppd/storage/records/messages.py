@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ocppd.storage.records.quarantine import Quarantined
+
 
 class Direction(StrEnum):
     """Who sent the CALL of a message."""
@@ -34,7 +36,8 @@ FINAL_STATES = frozenset(MessageState) - {MessageState.QUEUED, MessageState.SENT
 class Inbound:
     """One CALL from a charger as it came, raw (REQUIREMENTS G-12).
 
-    `answer` is the frame that ocppd answers by default: it is stored with the message, in the same commit.
+    `answer` is the frame that ocppd answers by default: it is stored with the message, in the same commit. So is what goes
+    to the `quarantine`, where the frame breaks the specification (E-1).
     """
 
     charger: str
@@ -44,6 +47,7 @@ class Inbound:
     action: str
     frame: str
     answer: str
+    quarantine: Quarantined | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,8 @@ class Start:
     judge: Judge
     answer: Callable[[int, IdTagInfo], str]
     flags: tuple[str, ...] = ()
+    #: The charger told no register: what is known of it is taken (REQUIREMENTS E-1).
+    meter_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,9 @@ class Stop:
     answer: Callable[[IdTagInfo | None], str]
     elements: tuple[MeterValueElement, ...]
     flags: tuple[str, ...] = ()
+    #: As in `Start`; then `register_of` finds the newest register in samples, newest first. It is pure.
+    meter_missing: bool = False
+    register_of: Callable[[list[str]], int | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)

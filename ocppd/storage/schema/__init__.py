@@ -44,6 +44,7 @@ from ocppd.storage.schema.journal import (
     unknown_id_tags,
 )
 from ocppd.storage.schema.local_lists import IS_FOLLOWING, local_lists
+from ocppd.storage.schema.quarantine import deviations, quarantine, quarantine_forgotten
 from ocppd.storage.schema.reservations import IS_LIVE, reservation_numbers, reservations
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "configuration",
     "configuration_readings",
     "connectors",
+    "deviations",
     "events",
     "file_tokens",
     "files",
@@ -89,6 +91,8 @@ __all__ = [
     "meter_values",
     "nodes",
     "probe",
+    "quarantine",
+    "quarantine_forgotten",
     "refused_actions",
     "remote_starts",
     "reservation_numbers",

@@ -19,6 +19,7 @@ from ocppd.ocppj.session import (
     CallReceived,
     Close,
     Ignored,
+    Odd,
     Refused,
     Send,
     Session,
@@ -45,8 +46,8 @@ class InboundTests(SynchronousTestCase):
         """Calls that overlap are given out one after the other, in order of arrival (S-4)."""
         session = Session()
         first = received(session, heartbeat("1"))
-        self.assertEqual(session.receive(heartbeat("2"), 0), [])
-        self.assertEqual(session.receive(heartbeat("3"), 0), [])
+        self.assertEqual(session.receive(heartbeat("2"), 0), [Odd("calls-overlap")])
+        self.assertEqual(session.receive(heartbeat("3"), 0), [Odd("calls-overlap")])
         send, second = session.answered(first, b"a1", 0)
         self.assertEqual(send, Send(b"a1"))
         assert isinstance(second, CallReceived)
@@ -61,7 +62,7 @@ class InboundTests(SynchronousTestCase):
         session = Session()
         received(session, heartbeat("first"))
         for number in range(INBOUND_LIMIT):
-            self.assertEqual(session.receive(heartbeat(str(number)), 0), [])
+            self.assertEqual(session.receive(heartbeat(str(number)), 0), [Odd("calls-overlap")])
         [event] = session.receive(heartbeat("one more"), 0)
         assert isinstance(event, Close)
         self.assertEqual(event.code, 1008)
@@ -70,7 +71,7 @@ class InboundTests(SynchronousTestCase):
         """FR-12: the identical frame gets the identical answer and is not run again (F-6)."""
         session = Session()
         session.answered(received(session, heartbeat()), ANSWER, 0)
-        self.assertEqual(session.receive(heartbeat(), 1), [Send(ANSWER)])
+        self.assertEqual(session.receive(heartbeat(), 1), [Send(ANSWER), Odd("message-id-repeated")])
 
     def test_an_error_is_not_repeated(self) -> None:
         """A retry after a CALLERROR is run again: it is made because the first one failed (E-1)."""
@@ -89,12 +90,14 @@ class InboundTests(SynchronousTestCase):
         """The same id with another payload is a new call, whose answer is the one that is repeated (F-6)."""
         session = Session()
         first = received(session, call_frame("1", "Authorize", b'{"idTag":"A"}'))
-        session.receive(call_frame("1", "Authorize", b'{"idTag":"B"}'), 0)
+        odd = session.receive(call_frame("1", "Authorize", b'{"idTag":"B"}'), 0)
+        self.assertEqual(odd, [Odd("message-id-reused"), Odd("calls-overlap")])
         _, second = session.answered(first, b'[3,"1",{"for":"A"}]', 0)
         assert isinstance(second, CallReceived)
         self.assertEqual(second.call.payload, b'{"idTag":"B"}')
         session.answered(second.call, b'[3,"1",{"for":"B"}]', 0)
-        self.assertEqual(session.receive(call_frame("1", "Authorize", b'{"idTag":"B"}'), 0), [Send(b'[3,"1",{"for":"B"}]')])
+        again = session.receive(call_frame("1", "Authorize", b'{"idTag":"B"}'), 0)
+        self.assertEqual(again[0], Send(b'[3,"1",{"for":"B"}]'))
 
     def test_repeats_are_forgotten(self) -> None:
         """A repeat is run again after ten minutes, and when a hundred others came in between (F-6)."""
@@ -253,9 +256,9 @@ class FatCallTests(SynchronousTestCase):
         session = Session()
         fat = [call_frame(str(number), "DataTransfer", b'{"a":"%b"}' % (b"x" * 4_000_000)) for number in range(5)]
         first = received(session, fat[0])
-        self.assertEqual([session.receive(data, 0) for data in fat[1:3]], [[], []])
+        self.assertEqual([session.receive(data, 0) for data in fat[1:3]], [[Odd("calls-overlap")]] * 2)
         [event] = session.receive(fat[3], 0)
         assert isinstance(event, Close)
         self.assertEqual(event.code, 1008)
         session.answered(first, b"", 0)
-        self.assertEqual(session.receive(fat[4], 0), [])
+        self.assertEqual(session.receive(fat[4], 0), [Odd("calls-overlap")])

@@ -90,7 +90,7 @@ class NumberTests(SynchronousTestCase):
         return text.partition('"limit":')[2].partition("}")[0]
 
     def test_limits_sc_06(self) -> None:
-        """Limits are sent as given, never as a binary fraction, never with an exponent."""
+        """G-7, SC-06: limits are sent as given, never as a binary fraction, never with an exponent."""
         for limit, text in (
             (Decimal("6"), "6"),
             (Decimal("6.0"), "6.0"),
