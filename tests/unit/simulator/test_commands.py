@@ -229,7 +229,7 @@ class SecurityTests(CommandTests):
         """The whole chain with the request's id, the boot inside, then Idle on request (V-3, V-4)."""
         _, signer = certificate()
         firmware = {
-            "location": "https://example.org/fw",
+            "location": "ftps://example.org/fw",
             "retrieveDateTime": "2030-01-01T00:01:00Z",
             "signingCertificate": signer,
             "signature": "c2lnbmF0dXJl",
