@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import msgspec
 from twisted.internet.defer import Deferred, succeed
@@ -234,7 +234,9 @@ class Conformance(Watcher):
 
     def received(self, charger: Charger, request: Message, answer: Message) -> None:
         """A boot says what the charger is; after a stop values may follow that belong before it."""
-        subject = cast(Subject, charger)
+        subject = self._subject(charger.name)
+        if subject is None:
+            return
         if isinstance(request, core.BootNotificationRequest):
             if subject.returned:
                 subject.returned = False

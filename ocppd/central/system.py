@@ -87,33 +87,43 @@ class CentralSystem:
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
         self.queries = Queries(self.chargers, storage, bus.node)
+        self.unasked = Unasked(self.chargers, self.commands, clock)
+        self.conformance = Conformance(storage.quarantine, clock, lambda: self.chargers.configuration, self.chargers.connection)
         self.reservations = Reservations(storage, self.rules, self.chargers, self.commands, self.capabilities.value)
         self.local_lists = LocalLists(storage, self.rules, self.chargers, self.commands, clock, self.capabilities.value)
         self.charging = Sending(storage, self.commands, clock, self.capabilities.charging_limits)
         self.certificates = CertificateDesk(
             storage, self.chargers, clock, workshop or Workshop(), self._submit, self.capabilities.chain_size
         )
-        self.unasked = Unasked(self.chargers, self.commands, clock)
+        self._watchers = self._make_watchers()
+        self._foreign = ForeignTags(storage, self.rules, external)
+        self._wiring = self._make_wiring()
+
+    def _make_watchers(self) -> Watchers:
+        """Those who follow chargers; the first ones before the others."""
+        storage, clock, allowed = self._storage, self._clock, self.unasked.allowed
         awaited = Awaited()
-        self.conformance = Conformance(storage.quarantine, clock, lambda: self.chargers.configuration, self.chargers.connection)
         watchers = (
             self.unasked,
             self.conformance,
             Boots(self.chargers, storage, self.unasked, clock),
-            FollowUps(self.chargers, storage.follow_ups, awaited, clock, bus.node),
+            FollowUps(self.chargers, storage.follow_ups, awaited, clock, self._bus.node),
             Registers(storage),
             ChargingFollower(storage, self.charging, clock),
             self.certificates,
             self.reservations,
             self.local_lists,
             JobWatcher(storage.charger_jobs),
-            ConfigurationWatcher(storage.configuration, self.mirror, self.chargers, clock, self.unasked.allowed),
+            ConfigurationWatcher(storage.configuration, self.mirror, self.chargers, clock, allowed),
         )
-        self._watchers = Watchers(watchers, self.unasked.allowed, awaited)
+        return Watchers(watchers, allowed, awaited)
+
+    def _make_wiring(self) -> Wiring:
+        """What connections call."""
+        handlers, clock = self._handlers, self._clock
         boots_settle = not is_overridden(handlers, f"BootNotification{REQUEST_SUFFIX}")
-        self._foreign = ForeignTags(storage, self.rules, external)
         recorder = Recorder(
-            storage,
+            self._storage,
             self.rules,
             self._foreign,
             self.chargers.settings,
@@ -124,9 +134,9 @@ class CentralSystem:
         dispatch = Dispatch(
             recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers, self.conformance
         )
-        self._wiring = Wiring(
+        return Wiring(
             clock=clock,
-            storage=storage,
+            storage=self._storage,
             dispatch=dispatch,
             ended=self._ends.ended,
             requeue=self.commands.requeue,

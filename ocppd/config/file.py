@@ -188,7 +188,7 @@ def load_configuration(path: Path) -> Configuration:
         max_queue_size=queue.integer(*MAX_QUEUE_SIZE_BOUNDS) if queue else Configuration().max_queue_size,
         cpo_name=found["CpoName"].short_text(MAX_CPO_NAME_LENGTH).strip() or None if "CpoName" in found else None,
         certificate_days=days.integer(*CERTIFICATE_DAYS_BOUNDS) if days else Configuration().certificate_days,
-        chargers=_chargers(found["Chargers"], {key: found[key] for key in COMMON_KEYS if key in found}),
+        chargers=_chargers(found["Chargers"], _common({key: found[key] for key in COMMON_KEYS if key in found})),
         id_tags=_id_tags(found["IdTags"]) if "IdTags" in found else MappingProxyType({}),
         repairs=_repairs(found["Repairs"]) if "Repairs" in found else MappingProxyType({}),
         models=tuple(_model(item) for item in found["Models"].items()) if "Models" in found else (),
@@ -250,7 +250,17 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _chargers(node: _Node, common: Mapping[str, _Node]) -> Mapping[str, ChargerSettings]:
+def _common(found: Mapping[str, _Node]) -> dict[str, Any]:
+    """What stands under COMMON_KEYS, for all chargers or for one."""
+    given: dict[str, Any] = {setting: found[key].flag() for key, setting in FLAGS.items() if key in found}
+    if "CertificatePolicy" in found:
+        given["certificate_policy"] = CertificatePolicy(found["CertificatePolicy"].choice(tuple(CertificatePolicy)))
+    if "CertificateName" in found:
+        given["certificate_name"] = CertificateName(found["CertificateName"].choice(tuple(CertificateName)))
+    return given
+
+
+def _chargers(node: _Node, common: Mapping[str, Any]) -> Mapping[str, ChargerSettings]:
     chargers: dict[str, ChargerSettings] = {}
     for item in node.items():
         charger = _charger(item, common)
@@ -260,10 +270,10 @@ def _chargers(node: _Node, common: Mapping[str, _Node]) -> Mapping[str, ChargerS
     return MappingProxyType(chargers)
 
 
-def _charger(node: _Node, common: Mapping[str, _Node]) -> ChargerSettings:
+def _charger(node: _Node, common: Mapping[str, Any]) -> ChargerSettings:
     """`common` is what holds where the charger does not say otherwise."""
-    found = {**common, **node.members(CHARGER_KEYS)}
-    given: dict[str, Any] = {setting: found[key].flag() for key, setting in FLAGS.items() if key in found}
+    found = node.members(CHARGER_KEYS)
+    given: dict[str, Any] = {**common, **_common(found)}
     if "Authorization" in found:
         given["authorization"] = _password(found["Authorization"])
     if "HeartBeatInterval" in found:
@@ -286,10 +296,6 @@ def _charger(node: _Node, common: Mapping[str, _Node]) -> ChargerSettings:
         given["supply_phases"] = found["SupplyPhases"].integer(*SUPPLY_PHASES_BOUNDS)
     if "SerialNumber" in found:
         given["serial_number"] = found["SerialNumber"].short_text(MAX_SERIAL_NUMBER_LENGTH)
-    if "CertificatePolicy" in found:
-        given["certificate_policy"] = CertificatePolicy(found["CertificatePolicy"].choice(tuple(CertificatePolicy)))
-    if "CertificateName" in found:
-        given["certificate_name"] = CertificateName(found["CertificateName"].choice(tuple(CertificateName)))
     if "Repairs" in found:
         given["repairs"] = _repairs(found["Repairs"])
     return ChargerSettings(name=_name(_required(node, found, "Name")), **given)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Text, and_, bindparam, func, insert, null, select, update
 
-from ocppd.storage import events
+from ocppd.storage import events, follow_ups
 from ocppd.storage import messages as journal
 from ocppd.storage.records import EndedCall, EventKind, Inbound, MessageState
 from ocppd.storage.records.certificates import (
@@ -101,6 +101,7 @@ _OPEN_NAMES: Final = {"pending": RequestState.PENDING.value, "approved": Request
 def received(unit: Unit, message: Inbound, new: NewRequest) -> Requested:
     """See `CertificateRecords.certificate_requested`."""
     sequence = journal.received(unit, message, message.answer)
+    follow_ups.told(unit, message, sequence)
     if new.state is not RequestState.REFUSED:
         asked: dict[str, str | int] = {"the_charger": message.charger, **_OPEN_NAMES}
         repeated = unit.one(_REPEATED, {**asked, "the_digest": new.digest})[0]

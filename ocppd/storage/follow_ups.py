@@ -177,7 +177,9 @@ _SINCE = Statement(
         200,
     )
 )
-_BEGUN = Statement(select(remote_starts.c.transaction_id).where(remote_starts.c.sequence == bindparam("the_sequence")))
+_BEGUN = Statement(
+    select(remote_starts.c.transaction_id, remote_starts.c.window_ms).where(remote_starts.c.sequence == bindparam("the_sequence"))
+)
 _ENDED = Statement(
     select(transactions.c.transaction_id, transactions.c.stop_received_ms, transactions.c.reason).where(
         _THE_TRANSACTION, transactions.c.charger == bindparam("the_charger"), transactions.c.state == literal_column("'stopped'")
@@ -295,14 +297,13 @@ def remotely_started(unit: Unit, ended: EndedCall) -> None:
     """RemoteStartTransaction: the transaction that it is bound to, for as long as one would be (OP-06)."""
     if ended.outcome != ACCEPTED:
         return
-    row = unit.one(_BEGUN, {"the_sequence": ended.sequence})
-    transaction_id = None if row is None else row[0]
+    transaction_id, window_ms = unit.one(_BEGUN, {"the_sequence": ended.sequence}) or (None, None)
     expect(
         unit,
         ended,
         FollowUpKind.START,
         START,
-        WINDOW_MS - (ended.ended_ms - _since(ended)),
+        (window_ms or WINDOW_MS) - (ended.ended_ms - _since(ended)),
         place=int(msgspec.json.decode(ended.request).get("connectorId", ANYWHERE)),
         transaction_id=transaction_id,
         decided_ms=None if transaction_id is None else ended.ended_ms,
@@ -389,10 +390,7 @@ AFTER_CALLS: Final[Mapping[str, tuple[Callable[[Unit, EndedCall], None], ...]]] 
 #: Messages of chargers that are only journaled, and may have been triggered.
 AFTER_MESSAGES: Final[Mapping[str, tuple[Callable[[Unit, Inbound, int], None], ...]]] = dict.fromkeys(
     (
-        "DiagnosticsStatusNotification",
-        "FirmwareStatusNotification",
-        "LogStatusNotification",
-        "SignCertificate",
+        *("DiagnosticsStatusNotification", "FirmwareStatusNotification", "LogStatusNotification"),
         "SignedFirmwareStatusNotification",
     ),
     (told,),

@@ -52,7 +52,7 @@ async def order(storage: SqlStorage) -> list[str]:
 async def test_a_deadlock_fails_nobody(storages: list[SqlStorage], told: list[str]) -> None:
     """Two batches that hold each other's rows: one makes way and is run again in parts; all are stored."""
     for storage in storages:
-        await gatherResults([storage.write(written, 8001), storage._write(written, 8002)])
+        await gatherResults([storage.write(written, 8001), storage.write(written, 8002)])
     meeting = threading.Barrier(2)
     runs: list[str] = []
 
@@ -65,7 +65,7 @@ async def test_a_deadlock_fails_nobody(storages: list[SqlStorage], told: list[st
     answers = []
     for storage, name, rows in zip(storages, "ab", ((8001, 8002), (8002, 8001)), strict=True):
         answers += [storage.message_received(inbound(message_id=f"{name}1")), storage.write(written, rows[0])]
-        answers += [storage.write(meet, name), storage._write(written, rows[1])]
+        answers += [storage.write(meet, name), storage.write(written, rows[1])]
         answers.append(storage.message_received(inbound(message_id=f"{name}2")))
     for gate in gates:
         gate.set()
@@ -170,9 +170,9 @@ async def test_a_node_that_was_paused_within_a_transaction(
         release.wait(PATIENCE_S)
         written(unit, 8001)
 
-    standing = paused._write(stand_still)
+    standing = paused.write(stand_still)
     await deferToThread(entered.wait, PATIENCE_S)
-    await other._write(written, 8001)
+    await other.write(written, 8001)
     release.set()
     await standing
     assert told == []
@@ -191,7 +191,7 @@ async def test_probes_of_nodes_do_not_meet(server: Server, storages: list[SqlSto
         release.wait(PATIENCE_S)
 
     gate = held(first)
-    answers = [first.check(), first._write(stand_still)]
+    answers = [first.check(), first.write(stand_still)]
     gate.set()
     await deferToThread(entered.wait, PATIENCE_S)
     await second.check()

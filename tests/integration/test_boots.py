@@ -24,7 +24,7 @@ def with_clock(**charger: Any) -> Callable[[Callable[[ChargePoint, Clock], Await
     def decorate(test: Callable[[ChargePoint, Clock], Awaitable[None]]) -> Any:
         async def run() -> None:
             clock = starting_clock()
-            served = Served("CP1", queue=10, central_clock=clock, **charger)
+            served = Served("CP1", queue=10, central_clock=clock, **{"read_configuration": False, **charger})
             try:
                 await test(ChargePoint(served), clock)
             finally:

@@ -32,6 +32,9 @@ class ConnectorZeroTests(SynchronousTestCase):
         """G-11, DIS-07, DIS-08: never in StartTransaction, RemoteStartTransaction and UnlockConnector; -1 is none anywhere."""
         for action, may in MAY_NAME_IT.items():
             value = json.loads(payload(example(f"{action}Request")))
+            if "csChargingProfiles" in value:  # a TxProfile is of the connector that its transaction is on (K-1)
+                value["csChargingProfiles"]["chargingProfilePurpose"] = "TxDefaultProfile"
+                value["csChargingProfiles"].pop("transactionId", None)
             for number, good in ((0, may), (1, True)):
                 found = [each.pointer for each in check(kind_of(f"{action}Request"), with_(value, ("connectorId",), number))]
                 self.assertEqual("/connectorId" not in found, good, (action, number))
