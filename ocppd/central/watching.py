@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -155,8 +155,13 @@ class Watchers:
             self._tell(watcher, "all chargers", watcher.sweep, now_ms)
 
     def _tell(self, watcher: Watcher, subject: str, told: Any, *arguments: Any) -> None:
-        done = maybeDeferred(told, *arguments)
-        done.addErrback(_log_failure, type(watcher).__name__, subject)
+        try:
+            done = told(*arguments)
+        except Exception:  # the boundary between watchers
+            _log_failure(Failure(), type(watcher).__name__, subject)
+        else:
+            if isinstance(done, Deferred):
+                done.addErrback(_log_failure, type(watcher).__name__, subject)
 
 
 def _named(watchers: Sequence[Watcher], kind: str) -> set[str]:
