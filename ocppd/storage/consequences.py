@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
+import msgspec
 from sqlalchemy import bindparam, select
+from twisted.logger import Logger
 
+from ocppd.errors import Violation
 from ocppd.storage import (
     charger_certificates,
     charger_jobs,
@@ -29,6 +32,11 @@ from ocppd.storage.charger_job_calls import CALLS, NOTIFICATIONS
 from ocppd.storage.records import Boot, EndedCall, Inbound, MessageState, NewCall, Start, Status, TransactionRecord
 from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Statement, Unit
+
+log = Logger()
+
+#: What reading a frame may raise, which is in the journal all the same: it is recorded, and has no consequence.
+UNREADABLE: Final = (Violation, msgspec.MsgspecError, UnicodeError, RecursionError)
 
 F = TypeVar("F")
 
@@ -142,7 +150,10 @@ def remote_start_bound(unit: Unit, message_id: str, transaction_id: int) -> None
 def message_received(unit: Unit, message: Inbound, sequence: int) -> None:
     """A message without any other effect was journaled."""
     for follow in ON_MESSAGE.get(message.action, ()):
-        follow(unit, message, sequence)
+        try:
+            follow(unit, message, sequence)
+        except UNREADABLE as error:
+            _tell_unread(message.charger, message.action, sequence, error)
 
 
 def call_accepted(unit: Unit, call: NewCall, sequence: int) -> None:
@@ -160,4 +171,14 @@ def call_ended(unit: Unit, message_id: str, at_ms: int | None) -> None:
     ended_ms = at_ms if at_ms is not None else sent_ms or created_ms
     ended = EndedCall(sequence, message_id, charger, action, MessageState(state), ended_ms, frame, answer, outcome, sent_ms)
     for follow in (*ON_END_OF_CALL.get(action, ()), *ON_END_OF_ANY_CALL):
-        follow(unit, ended)
+        try:
+            follow(unit, ended)
+        except UNREADABLE as error:
+            _tell_unread(charger, action, sequence, error)
+
+
+def _tell_unread(charger: str, action: str, sequence: int, error: Exception) -> None:
+    log.warn(
+        "{charger}: nothing follows from {action} {sequence}, which cannot be read: {reason}",
+        charger=charger, action=action, sequence=sequence, reason=str(error),
+    )  # fmt: skip
