@@ -21,7 +21,7 @@ from support.verdict import Verdict
 #: CI runs these at full length; elsewhere they are shorter, and otherwise the same.
 FULL = bool(os.environ.get("CI"))
 COUNT = 600 if FULL else 150
-KILLING_S = 120.0 if FULL else 30.0
+KILLING_S = 60.0 if FULL else 30.0
 COMMANDS = 150
 
 
