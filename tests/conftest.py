@@ -119,7 +119,7 @@ def leaked_timers() -> str:
 
 
 #: Most of what takes long waits more than it works.
-PROCESSES = 4
+PROCESSES = 3
 #: The files that take longest, the longest first.
 LONGEST = ("test_workers", "test_cluster", "test_outages", "test_proxies", "test_workers_start", "test_start", "test_trial")
 
