@@ -61,6 +61,8 @@ def launch(
         "--node": f"{node}/{place.number}",
         "--drain": str(settings.drain_s),
         "--handshake": settings.handshake.value,
+        "--authorizer-timeout": str(settings.authorizer_timeout_s),
+        "--authorizer-failure": settings.authorizer_failure.value,
         "--log-format": settings.log_format.value,
         "--log-level": settings.log_level.value,
     }
@@ -87,6 +89,7 @@ def _secrets(settings: Settings) -> dict[str, str]:
         "OCPPD_DATABASE": settings.database,
         "OCPPD_REDIS": settings.redis or "",
         "OCPPD_SECRET_KEY": settings.secret_key or "",
+        "OCPPD_AUTHORIZER": settings.authorizer or "",
     }
 
 

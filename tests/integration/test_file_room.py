@@ -180,6 +180,19 @@ async def test_what_a_download_token_is_not_for(served: Served) -> None:
     assert len(on_disk(served)) == 1
 
 
+@ensure
+async def test_what_is_not_ours_stays(served: Served) -> None:
+    """--files may name a directory that has other files, such as the database and its key: tidying removes none of those."""
+    room = room_of(served)
+    others = ["diagnostics.zip.part", "firmware.bin", "ocppd.sqlite", "ocppd.sqlite.key"]
+    room.directory.mkdir()
+    for name in others:
+        (room.directory / name).write_bytes(b"?")
+        os.utime(room.directory / name, (0, 0))
+    await room.tidy()
+    assert on_disk(served) == others
+
+
 # What chargers send
 
 
@@ -452,9 +465,9 @@ async def test_what_is_old_or_too_much_goes(served: Served) -> None:
     await room.tidy()
     kept = [(await job(served, number))["files"] for number in numbers]
     assert ([len(files) for files in kept], len(on_disk(served))) == ([0, 1, 1], 3)
-    stray = room.directory / "0123"
-    stray.write_bytes(b"?")
-    os.utime(stray, (0, 0))
+    for stray in (room.new_name(), room.new_name() + ".part"):
+        (room.directory / stray).write_bytes(b"?")
+        os.utime(room.directory / stray, (0, 0))
     room.limits = replace(room.limits, keep_days=-1)
     await room.tidy()
     assert [file["purpose"] for file in (await served.get("/api/v1/files")).json["items"]] == ["firmware"]

@@ -6,6 +6,7 @@ Files are in one flat directory, under names of ours; what others call a file is
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ DAY_MS: Final = 24 * 3600 * 1000
 ORPHAN_S: Final = 24 * 3600
 #: Characters of a name that somebody else has given.
 MAX_NAME_LENGTH: Final = 255
+NAME_BYTES: Final = 16
+#: What a file of ours is called on disk; any other is somebody else's, wherever --files points.
+_OURS: Final = re.compile(rf"[0-9a-f]{{{2 * NAME_BYTES}}}({re.escape(PART)})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +98,7 @@ class FileRoom:
 
     def new_name(self) -> str:
         """What a new file is called on disk."""
-        return secrets.token_hex(16)
+        return secrets.token_hex(NAME_BYTES)
 
     def new_token(self, expires_ms: int, file_id: int | None = None) -> tuple[str, NewToken]:
         """A path that a charger may send one file to, or fetch `file_id` from, and what is recorded of it."""
@@ -131,7 +135,8 @@ class FileRoom:
         if not self.directory.is_dir():
             return []
         oldest = time.time() - ORPHAN_S
-        return [path.name for path in self.directory.iterdir() if path.is_file() and path.stat().st_mtime < oldest]
+        ours = [path for path in self.directory.iterdir() if _OURS.fullmatch(path.name)]
+        return [path.name for path in ours if path.is_file() and path.stat().st_mtime < oldest]
 
     async def note(self, job_id: int, detail: str) -> None:
         """Tell a job's timeline what happened to its file."""

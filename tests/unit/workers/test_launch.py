@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,14 @@ FULL = Settings(
     unsafe_database=True,
     drain_s=12.5,
     ca=Path("/var/lib/ocppd/ca"),
+    authorizer="https://ocppd:hush@tags.example/verdicts",
+    authorizer_timeout_s=1.5,
+    authorizer_failure=UnknownIdTags.ACCEPT,
+    files=Path("/var/lib/ocppd/files"),
+    public_url="https://ocpp.example",
+    upload_limit_mib=7,
+    keep_files_days=8,
+    files_limit_gib=9,
 )
 
 
@@ -61,6 +69,12 @@ class LaunchTests(SynchronousTestCase):
         """A worker has the settings of its supervisor, and a name and a place of its own."""
         self.same(PLAIN, {})
         self.same(FULL, {"OCPPD_OPEN_API": "gateway"})
+
+    def test_all_of_them(self) -> None:
+        """Every option is looked at here: none has its default in the full settings."""
+        defaults = Settings(config=Path("configs.json"), database="sqlite:///ocppd.sqlite")
+        same = [each.name for each in fields(Settings) if getattr(FULL, each.name) == getattr(defaults, each.name)]
+        self.assertEqual(same, [])
 
     def test_inherited_variables(self) -> None:
         """Options given to the supervisor win over variables that the worker inherits, above all the number of workers."""
