@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -313,3 +315,17 @@ async def test_two_reports_at_once(served: Served) -> None:
     both = await gatherResults([Deferred.fromCoroutine(served.get(REPORT)) for _ in range(4)])
     assert [answer.json["deviations"][0]["count"] for answer in both] == [2, 2, 2, 2]
     assert (await reported(served))["frame-unreadable"]["count"] == 2
+
+
+@ensure
+async def test_counts_are_written_at_the_end(start: Any) -> None:
+    """What was counted since the last round is in the records when the daemon has stopped."""
+    daemon = start()
+    peer = await booted(daemon)
+    peer.send("{")
+    await arrived(peer)
+    await peer.leave()
+    await daemon.stop()
+    with closing(sqlite3.connect(daemon.directory / "ocppd.sqlite")) as records:
+        assert records.execute("SELECT kind, count FROM deviations").fetchall() == [("frame-unreadable", 1)]
+        assert records.execute("SELECT frame FROM quarantine").fetchall() == [("{",)]
