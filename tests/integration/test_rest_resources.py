@@ -149,7 +149,6 @@ async def test_connectors_and_their_history(served: Served) -> None:
         "vendorErrorCode": "e",
         "previousStatus": "Preparing",
         "since": "2026-01-02T03:04:02.500Z",
-        "previousStatus": "Preparing",
     }
     assert (await served.get("/api/v1/chargers/CP1/connectors/1")).json == connector
     listed = (await served.get("/api/v1/chargers/CP1/connectors")).json
