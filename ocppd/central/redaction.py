@@ -8,6 +8,7 @@ included.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -37,6 +38,8 @@ _TOKEN: Final = re.compile(r"(\\?/files\\?/)[A-Za-z0-9_-]{43}")
 
 _NO_LETTERS: Final = re.compile("[^a-z]+")
 _ESCAPED: Final = re.compile(r"\\u([0-9A-Fa-f]{4})")
+#: A member and its text, in what need not be JSON: as `"key": "Wifi.Psk"`, or as `\"wifiPsk\": …` inside a text.
+_MEMBERS: Final = re.compile(r'"([^"\\]{1,100})\\*"\s*:(?:\s*\\*"([^"\\]{0,100}))?')
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -63,7 +66,15 @@ def redact_raw(action: str, frame: str) -> str:
     frame = _CREDENTIALS_IN_JSON.sub(rf"\1{HIDDEN}@", redact_call(action, frame))
     plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), frame).casefold()
     letters = _NO_LETTERS.sub("", plain)
-    return HIDDEN_FRAME if any(mark in letters for mark in SECRET_MARKS) else without_tokens(frame)
+    if any(mark in letters for mark in SECRET_MARKS) or any(map(is_secret, _keys_in(plain))):
+        return HIDDEN_FRAME
+    return without_tokens(frame)
+
+
+def _keys_in(text: str) -> Iterator[str]:
+    """What may be the names of configuration keys: all members, and what `key` says."""
+    for name, value in _MEMBERS.findall(text):
+        yield value if name == "key" else name
 
 
 def redact_answer(action: str, frame: str) -> str:

@@ -111,8 +111,10 @@ async def test_secrets_stay_out(served: Served) -> None:
         link.tell(text)
     link.tell('[2,"d","FirmwareStatusNotification",{"status":"Idle","url":"ftp://me:hunter2@host/f"}]')
     link.tell('[3,"ftp:\\/\\/me:hunter2@host')
+    link.tell('[3,"x",{"configurationKey":[{"key":"Wifi.Psk","readonly":false,"value":"hunter2"},]}]')
+    link.tell('[3,"x",{"configurationKey":[{"value":"hunter2", "key" : "FTP\\u0050wd" "readonly":false}]}]')
     answer = await served.get(QUARANTINE)
-    assert len(answer.json["items"]) == 4
+    assert len(answer.json["items"]) == 6
     assert b"hunter2" not in answer.body and b"***@host" in answer.body
     assert b"hunter2" not in (await served.get(REPORT)).body
 
