@@ -104,6 +104,24 @@ async def test_versions(served: Served, version: int, state: str) -> None:
     assert await changes(served) == [state]
 
 
+@ensure
+async def test_versions_as_chargers_write_them(served: Served) -> None:
+    """LL-01, L-6: a version that is read kindly counts; an answer without one puts the list off, and is told of as ever."""
+    keeper = ListKeeper()
+    link = await served.connect("CP1", keeper)
+    answers = iter(['{"listVersion":"5"}', '{"listVersion":5.0,"more":1}', '{"listVersion":"x"}', "{}"])
+    link.script = lambda call: f'[3,"{call[1]}",{next(answers)}]'
+    for version in (5, 5):
+        await served.command("GetLocalListVersion", {}, "?wait=10")
+        assert (await shown(served))["chargerVersion"] == version
+    assert (await served.command("GetLocalListVersion", {}, "?wait=10")).slug == "invalid-response"
+    made = await wanted(served, "A")
+    assert (made["state"], made["chargerVersion"]) == ("behind", 5)
+    assert "no valid response" in made["detail"] and made["nextAttempt"]
+    link.script = keeper
+    assert (await synced(served)).json["state"] == "inSync"
+
+
 # Full and differential
 
 
