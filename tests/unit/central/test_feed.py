@@ -179,7 +179,8 @@ class World:
         """Everything is committed, and everybody takes what there is."""
         while self.database.running:
             self.database.end(0, commit=True)
-        for _ in range(150):
+        # With pages of one event each look is one event further, and there are a hundred of them.
+        for _ in range(150 + 4 * len(self.database.visible)):
             for client in self.clients:
                 client.take()
             self.look(1)
