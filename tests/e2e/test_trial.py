@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+#: As `python -m twisted.trial`.
+TRIAL = "import support.properties; import sys; from twisted.scripts.trial import run; sys.exit(run())"
 
 
 def test_unit_layer_under_trial(tmp_path: Path) -> None:
@@ -15,7 +17,7 @@ def test_unit_layer_under_trial(tmp_path: Path) -> None:
     files = sorted(str(path) for path in (ROOT / "tests" / "unit").rglob("test_*.py") if path.name != "test_lint.py")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     done = subprocess.run(
-        [sys.executable, "-m", "twisted.trial", "--temp-directory", str(tmp_path / "trial"), *files],
+        [sys.executable, "-c", TRIAL, "--temp-directory", str(tmp_path / "trial"), *files],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
