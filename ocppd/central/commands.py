@@ -132,7 +132,7 @@ class Commands:
         return self._enqueue(connection, call)
 
     def _new_call(
-        self, charger: str, request: Message, action: str, queues: bool, ttl_s: float | None, message_id: str | None
+        self, charger: str, request: Message, action: str, queues: bool, ttl_s: float | None, message_id: str | None = None
     ) -> PendingCall:
         message_id = message_id or self._new_id()
         created_ms = now_ms(self._clock)

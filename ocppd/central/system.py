@@ -32,6 +32,7 @@ from ocppd.central.ends import Ends, Hooks
 from ocppd.central.feed import Feed
 from ocppd.central.follow_ups import FollowUps
 from ocppd.central.foreign_tags import External, ForeignTags, Purpose, Question
+from ocppd.central.forgetting import Forgetting
 from ocppd.central.handler_names import ERROR_HANDLER, REQUEST_SUFFIX, RESPONSE_SUFFIX, is_overridden
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.local_lists import LocalLists
@@ -117,6 +118,7 @@ class CentralSystem:
             self.local_lists,
             JobWatcher(storage.charger_jobs),
             ConfigurationWatcher(storage.configuration, self.mirror, self.chargers, clock, allowed),
+            Forgetting(storage.idempotency),
         )
         return Watchers(watchers, allowed, awaited)
 

@@ -35,6 +35,7 @@ from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
 from ocppd.storage.file_records import SqlFiles
 from ocppd.storage.follow_up_records import SqlFollowUps
+from ocppd.storage.idempotency_records import SqlIdempotency
 from ocppd.storage.local_list_records import SqlLocalLists
 from ocppd.storage.quarantine_records import SqlQuarantine
 from ocppd.storage.readers import Readers, Runs
@@ -123,6 +124,7 @@ class SqlStorage:
         self.charger_jobs = SqlJobs(self)
         self.files = SqlFiles(self)
         self.quarantine = SqlQuarantine(self)
+        self.idempotency = SqlIdempotency(self, node, lambda: self._secrets)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -329,13 +329,6 @@ async def test_endless_body(served: Served) -> None:
     assert await within(client.lost) == b""
 
 
-@pytest_twisted.ensureDeferred
-async def test_idempotency_key(served: Served) -> None:
-    """An Idempotency-Key is refused rather than ignored."""
-    answer = await served.command("ClearCache", None, "", Idempotency_Key="1")
-    assert (answer.status, answer.slug) == (400, "idempotency-key")
-
-
 # 404, 405, 501
 
 

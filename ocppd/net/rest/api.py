@@ -27,6 +27,7 @@ from ocppd.storage.api.certificates import CertificateRecords, SecurityEventReco
 from ocppd.storage.api.charger_jobs import JobRecords
 from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
+from ocppd.storage.api.idempotency import IdempotencyRecords
 from ocppd.storage.api.local_lists import LocalListRecords
 from ocppd.storage.api.quarantine import QuarantineRecords
 from ocppd.storage.api.reservations import ReservationRecords
@@ -111,6 +112,10 @@ class Lists(IdTags, Protocol):
     @property
     def quarantine(self) -> QuarantineRecords:
         """Frames that broke the specification."""
+
+    @property
+    def idempotency(self) -> IdempotencyRecords:
+        """Requests of operators that are carried out once."""
 
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now."""

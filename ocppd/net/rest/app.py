@@ -21,6 +21,7 @@ from ocppd.net.rest.answers import empty_answer, problem_answer, text_answer
 from ocppd.net.rest.api import Api
 from ocppd.net.rest.entrance import Entrance, path_class
 from ocppd.net.rest.health import Readiness
+from ocppd.net.rest.idempotency import HEADER, Once
 from ocppd.net.rest.problems import InternalError, NoSuchMethod, NoSuchPath, is_known, problem_of
 from ocppd.net.rest.routing import READING, Incoming, Route
 from ocppd.net.rest.v1 import (
@@ -52,6 +53,9 @@ from ocppd.net.rest.v1 import (
 __all__ = ["Api", "make_resource"]
 
 log = Logger()
+
+#: What is below it takes an Idempotency-Key.
+API_ROOT: Final = "/api/v1/"
 
 ROUTES: Final[tuple[Route, ...]] = (
     *seed.ROUTES,
@@ -100,6 +104,7 @@ class RestApplication:
 
     def __init__(self, api: Api) -> None:
         self.api = api
+        self.once = Once(api)
         self._readiness = Readiness(api)
 
     @app.route("/healthz", methods=READING)
@@ -139,8 +144,13 @@ class RestApplication:
 
 
 def _add(route: Route) -> None:
+    changes = route.method != "GET" and route.rule.startswith(API_ROOT)
+
     async def call(self: RestApplication, request: Any, **segments: str) -> Any:
-        return await route.handler(self.api, Incoming(request), **segments)
+        incoming = Incoming(request)
+        if changes and incoming.has_header(HEADER):
+            return await self.once.run(incoming, lambda identified: route.handler(self.api, identified, **segments))
+        return await route.handler(self.api, incoming, **segments)
 
     RestApplication.app.route(route.rule, methods=route.methods, endpoint=f"{route.method} {route.rule}")(call)
 

@@ -85,11 +85,25 @@ class BadParameters(RequestError):
         self.errors = tuple(errors)
 
 
-class KeyNotSupported(RequestError):
-    """An Idempotency-Key, which this version would not honour."""
+class KeyOfAnother(RequestError):
+    """An Idempotency-Key that came with another request before."""
+
+    def __init__(self, reason: str = "this Idempotency-Key came with another request before") -> None:
+        super().__init__(reason)
+
+
+class KeyInProgress(RequestError):
+    """The request with this Idempotency-Key is being carried out."""
 
     def __init__(self) -> None:
-        super().__init__("this version does not know Idempotency-Key: a repeated request would send the command again")
+        super().__init__("the request with this Idempotency-Key is being carried out; ask again for its answer")
+
+
+class TooManyKeys(RequestError):
+    """More keys than are remembered came within a day."""
+
+    def __init__(self) -> None:
+        super().__init__("too many Idempotency-Keys came within a day")
 
 
 class BodyTooLarge(RequestError):
@@ -202,7 +216,6 @@ class Kind:
 KINDS: Final[Mapping[type[OcppdError], Kind]] = {
     BadRequest: Kind(400, "bad-request", "The request is not well formed"),
     BadParameters: Kind(400, "bad-parameters", "Query parameters are wrong"),
-    KeyNotSupported: Kind(400, "idempotency-key", "Idempotency-Key is not supported"),
     NotJson: Kind(400, "not-json", "The body is not JSON"),
     Unauthorized: Kind(401, "unauthorized", "The caller is not let in"),
     NoSuchPath: Kind(404, "no-such-path", "There is no such path"),
@@ -230,12 +243,15 @@ KINDS: Final[Mapping[type[OcppdError], Kind]] = {
     CallCancelled: Kind(409, "cancelled", "The command was cancelled"),
     InConfiguration: Kind(409, "in-configuration", "The id tag is in the configuration"),
     Conflict: Kind(409, "conflict", "It does not go together with what there is"),
+    KeyOfAnother: Kind(409, "idempotency-key", "The Idempotency-Key is of another request"),
+    KeyInProgress: Kind(409, "in-progress", "The request is being carried out"),
     PreconditionFailed: Kind(412, "precondition-failed", "It is not as the request's conditions say"),
     BodyTooLarge: Kind(413, "body-too-large", "The body is too large"),
     NotJsonType: Kind(415, "not-json-type", "The body has a media type that is not taken"),
     InvalidPayload: Kind(422, "invalid-payload", "The payload breaks its definition"),
     UpgradeRequired: Kind(426, "upgrade-required", "Only WebSockets are served here"),
     QueueFull: Kind(429, "queue-full", "The charger's queue is full"),
+    TooManyKeys: Kind(429, "too-many-keys", "There are too many Idempotency-Keys"),
     InternalError: Kind(500, "internal-error", "The server has a bug"),
     UnknownMethod: Kind(501, "unknown-method", "The server does not know this method"),
     CallErrorReceived: Kind(502, "call-error", "The charger answered CALLERROR"),
@@ -329,6 +345,8 @@ def _headers(error: OcppdError, kind: Kind) -> dict[str, str]:
             return {"Upgrade": "websocket", "Connection": "Upgrade"}
         case Unauthorized():
             return {"WWW-Authenticate": 'Bearer realm="ocppd"'}
+        case KeyInProgress():
+            return {"Retry-After": "1"}
         case BodyTooLarge():
             return {"Connection": "close"}
     return {"Retry-After": str(RETRY_AFTER_S)} if kind.status in (429, 503) else {}

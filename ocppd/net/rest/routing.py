@@ -21,6 +21,8 @@ class Incoming:
     """A request that was let in. The segments of its path are the handler's further arguments, decoded."""
 
     request: Any
+    #: The id of what it makes, where its sender may repeat it (`Idempotency-Key`).
+    reference: str | None = None
 
     def query(self, known: Mapping[str, Parser] | None = None) -> dict[str, Any]:
         """The query parameters. Raises BadParameters, also for those that `known` does not name."""

@@ -18,6 +18,7 @@ from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.configuration import ConfigurationRecords
 from ocppd.storage.api.files import FileRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
+from ocppd.storage.api.idempotency import IdempotencyRecords
 from ocppd.storage.api.local_lists import LocalListRecords
 from ocppd.storage.api.quarantine import QuarantineRecords
 from ocppd.storage.api.reservations import ReservationRecords
@@ -285,6 +286,10 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def local_lists(self) -> LocalListRecords:
         """Local authorization lists."""
+
+    @property
+    def idempotency(self) -> IdempotencyRecords:
+        """Requests of operators that are carried out once."""
 
     @property
     def shared(self) -> bool:

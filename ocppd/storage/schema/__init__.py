@@ -22,6 +22,7 @@ from ocppd.storage.schema.charging import (
 )
 from ocppd.storage.schema.configuration import configuration, configuration_readings, refused_actions
 from ocppd.storage.schema.follow_ups import IS_UNDECIDED, IS_UNTOLD, IS_WISH, follow_ups
+from ocppd.storage.schema.idempotency import idempotency_keys
 from ocppd.storage.schema.journal import (
     IS_FROM_CHARGER,
     IS_OPEN,
@@ -83,6 +84,7 @@ __all__ = [
     "files",
     "follow_ups",
     "id_tags",
+    "idempotency_keys",
     "installed_certificates",
     "job_entries",
     "local_lists",

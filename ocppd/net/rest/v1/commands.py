@@ -15,7 +15,7 @@ from ocppd.net.rest import shapes
 from ocppd.net.rest.answers import json_answer, problem_answer
 from ocppd.net.rest.api import Api
 from ocppd.net.rest.parameters import one_of, seconds
-from ocppd.net.rest.problems import KeyNotSupported, UnknownAction, problem_of_end
+from ocppd.net.rest.problems import UnknownAction, problem_of_end
 from ocppd.net.rest.routing import Incoming, Route
 from ocppd.net.rest.v1.messages import message_shape
 from ocppd.net.rest.waiting import shielded
@@ -45,11 +45,10 @@ async def post_command(api: Api, incoming: Incoming, name: str, action: str) -> 
     api.chargers.settings(name)
     command = _command(action)
     options = incoming.query(COMMAND_QUERY)
-    if incoming.has_header("idempotency-key"):
-        raise KeyNotSupported
     request = build(command.request, incoming.json_object(action))
     warnings = await warnings_about(api, name, action)
-    submitted = maybeDeferred(api.commands.submit, name, request, offline=options.get("offline"), ttl_s=options.get("ttl"))
+    wanted: dict[str, Any] = {"offline": options.get("offline"), "ttl_s": options.get("ttl"), "message_id": incoming.reference}
+    submitted = maybeDeferred(api.commands.submit, name, request, **wanted)
     return await answered(api, submitted, options.get("wait", 0), warnings)
 
 

@@ -122,7 +122,8 @@ async def start_transaction(api: Api, incoming: Incoming) -> Response:
         raise InvalidPayload(START, (expected,))
     api.chargers.settings(charger)
     request = await remote_start_of(api, charger, body)
-    return await answered(api, maybeDeferred(api.commands.submit, charger, request), options.get("wait", 0))
+    submitted = maybeDeferred(api.commands.submit, charger, request, message_id=incoming.reference)
+    return await answered(api, submitted, options.get("wait", 0))
 
 
 async def stop_transaction(api: Api, incoming: Incoming, transaction_id: str) -> Response:
@@ -134,7 +135,8 @@ async def stop_transaction(api: Api, incoming: Incoming, transaction_id: str) ->
     if found.state in (TransactionState.STOPPED, TransactionState.CLOSED):
         raise NotClosable(found.transaction_id, found.state)
     request = RemoteStopTransactionRequest(transaction_id=found.transaction_id)
-    return await answered(api, maybeDeferred(api.commands.submit, found.charger, request), options.get("wait", 0))
+    submitted = maybeDeferred(api.commands.submit, found.charger, request, message_id=incoming.reference)
+    return await answered(api, submitted, options.get("wait", 0))
 
 
 async def close_transaction(api: Api, incoming: Incoming, transaction_id: str) -> Response:
