@@ -10,10 +10,12 @@ from typing import Final
 
 import msgspec
 
+from ocppd.errors import Violation
 from ocppd.storage import local_list_rows as rows
 from ocppd.storage.records import EndedCall, Inbound, MessageState, Status
 from ocppd.storage.records.local_lists import WORKED_ON, Entries, ListState, LocalList, entries_of
 from ocppd.storage.unit import Unit
+from ocppd.v16.codec import decode
 from ocppd.v16.local_auth_list import GetLocalListVersionConfirmation, SendLocalListRequest
 from ocppd.v16.types import UpdateType
 
@@ -27,7 +29,6 @@ ENOUGH_WHOLES: Final = 2
 CONFLICT_INTERVAL_MS: Final = 10 * 60_000
 
 _decode_request = msgspec.json.Decoder(SendLocalListRequest).decode
-_decode_version = msgspec.json.Decoder(GetLocalListVersionConfirmation).decode
 
 
 def sent(unit: Unit, ended: EndedCall) -> None:
@@ -117,9 +118,8 @@ def told(unit: Unit, ended: EndedCall) -> None:
     """A GetLocalListVersion has ended: -1 is no support, 0 an empty list (2.4)."""
     before = rows.locked(unit, ended.charger)
     found = before or LocalList(charger=ended.charger)
-    response = ended.response
-    if response is not None:
-        version = _decode_version(response).list_version
+    version = _version(ended)
+    if version is not None:
         after = _compared(replace(found, told_version=version, told_ms=ended.ended_ms), ended.ended_ms)
     elif found.wanted is not None and ended.answer is not None and ended.outcome in NO_LISTS:
         said = f"the charger answered {ended.outcome} to GetLocalListVersion"
@@ -127,6 +127,16 @@ def told(unit: Unit, ended: EndedCall) -> None:
     else:
         return
     rows.save(unit, before, after, ended.ended_ms)
+
+
+def _version(ended: EndedCall) -> int | None:
+    """The version in an answer, read as kindly as when it came (G-6)."""
+    if ended.response is None:
+        return None
+    try:
+        return decode(GetLocalListVersionConfirmation, ended.response, strict=False)[0].list_version
+    except Violation:
+        return None
 
 
 def _compared(found: LocalList, now_ms: int) -> LocalList:
