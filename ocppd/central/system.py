@@ -90,7 +90,9 @@ class CentralSystem:
         self.unasked = Unasked(self.chargers, self.commands, clock)
         self.conformance = Conformance(storage.quarantine, clock, lambda: self.chargers.configuration, self.chargers.connection)
         self.reservations = Reservations(storage, self.rules, self.chargers, self.commands, self.capabilities.value)
-        self.local_lists = LocalLists(storage, self.rules, self.chargers, self.commands, clock, self.capabilities.value)
+        self.local_lists = LocalLists(
+            storage, self.rules, self.chargers, self.commands, clock, self.capabilities.value, self.unasked.allowed
+        )
         self.charging = Sending(storage, self.commands, clock, self.capabilities.charging_limits)
         self.certificates = CertificateDesk(
             storage, self.chargers, clock, workshop or Workshop(), self._submit, self.capabilities.chain_size
@@ -109,7 +111,7 @@ class CentralSystem:
             Boots(self.chargers, storage, self.unasked, clock),
             FollowUps(self.chargers, storage.follow_ups, awaited, clock, self._bus.node),
             Registers(storage),
-            ChargingFollower(storage, self.charging, clock),
+            ChargingFollower(storage, self.charging, clock, allowed),
             self.certificates,
             self.reservations,
             self.local_lists,
