@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from ocppd.errors import Violation
+from ocppd.storage.clean import clean_text
 from ocppd.storage.records import EndedCall, Inbound, MessageState
 from ocppd.storage.records.charger_jobs import JobKind, JobState, NewJob
 from ocppd.v16 import firmware, security
@@ -90,7 +91,7 @@ def _confirmed(ended: EndedCall, wanted: NewJob | None) -> Told:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return clean_text(value) if isinstance(value, str) and value else None
 
 
 def _wanted(ended: EndedCall) -> NewJob | None:
@@ -108,9 +109,8 @@ def status_of(message: Inbound) -> tuple[JobKind, str, int | None] | None:
     """The kind of job, the status and the request id that a message tells; None where it cannot be read."""
     message_type, kind = NOTIFICATIONS[message.action]
     try:
-        payload = msgspec.json.decode(message.frame, type=tuple[int, msgspec.Raw, str, msgspec.Raw])[3]
-        told, _ = decode(message_type, bytes(payload), strict=False)
-    except (Violation, msgspec.DecodeError, UnicodeDecodeError):
+        told, _ = decode(message_type, message.payload, strict=False)
+    except Violation:
         return None
     return kind, str(told.status), _or_none(getattr(told, "request_id", UNSET))
 

@@ -14,7 +14,7 @@ from ocppd.storage.access import Access
 from ocppd.storage.follow_ups import METER_VALUES, came_since
 from ocppd.storage.records import EventKind
 from ocppd.storage.records.follow_ups import ANYWHERE, FollowUp, FollowUpKind, FollowUpState
-from ocppd.storage.schema import IS_UNDECIDED, IS_UNTOLD, IS_WISH, chargers, follow_ups, messages, transactions
+from ocppd.storage.schema import IS_UNDECIDED, IS_UNTOLD, IS_WISH, chargers, follow_ups, messages, nodes, transactions
 from ocppd.storage.spellings import at_most
 from ocppd.storage.unit import Parameters, Statement, Unit, portions
 
@@ -42,8 +42,12 @@ _FIRST_DUE = Statement(
 _FIRST_UNTOLD = Statement(at_most(select(follow_ups.c.message_id).where(IS_UNTOLD), 1))
 _DUE = Statement(
     at_most(
-        select(*(follow_ups.c[name] for name in _DECIDING), messages.c.node)
-        .select_from(follow_ups.outerjoin(messages, messages.c.sequence == follow_ups.c.sequence))
+        select(*(follow_ups.c[name] for name in _DECIDING), messages.c.node, nodes.c.node.label("living"))
+        .select_from(
+            follow_ups.outerjoin(messages, messages.c.sequence == follow_ups.c.sequence).outerjoin(
+                nodes, nodes.c.node == messages.c.node
+            )
+        )
         .where(IS_UNDECIDED, follow_ups.c.deadline_ms <= bindparam("now_ms"))
         .order_by(follow_ups.c.deadline_ms),
         AT_ONCE,
@@ -159,13 +163,13 @@ def is_due(unit: Unit, now_ms: int) -> bool:
 
 def settle(unit: Unit, now_ms: int, node: str) -> int:
     """See `FollowUpRecords.settle`. Of several nodes at the same moment each row is one node's."""
-    for message_id, place, charger, expected, since_ms, sequence, sender in unit.all(_DUE, {"now_ms": now_ms}):
+    for message_id, place, charger, expected, since_ms, sequence, sender, living in unit.all(_DUE, {"now_ms": now_ms}):
         state, reason, at_ms = FollowUpState.MISSING, None, now_ms
         if expected == METER_VALUES:  # what every message would have to ask for otherwise
             came_ms = came_since(unit, charger, expected, place, sequence, since_ms)
             if came_ms is not None:
                 state, at_ms = FollowUpState.SEEN, came_ms
-        elif expected == HEARTBEAT and sender != node:
+        elif expected == HEARTBEAT and sender not in (node, living):
             state, reason = FollowUpState.FAILED, NODE_LOST
         row: Parameters = {
             "the_id": message_id,

@@ -6,12 +6,12 @@ Functions over a running transaction.
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from msgspec import UnsetType
 from sqlalchemy import BigInteger, bindparam, func, insert, select, update
 
+from ocppd.errors import Violation
 from ocppd.storage import certificate_requests, events
 from ocppd.storage.clean import clean_text
 from ocppd.storage.records import EndedCall, EventKind, Inbound
@@ -56,8 +56,10 @@ _INSTALL_REFUSED = Statement(
 
 def received(unit: Unit, message: Inbound, sequence: int) -> None:
     """A SecurityEventNotification was journaled: of whatever type, it is kept with what we know of it."""
-    payload = msgspec.json.decode(message.frame, type=tuple[int, Any, str, msgspec.Raw])[3]
-    told, _ = decode(SecurityEventNotificationRequest, bytes(payload), strict=False)
+    try:
+        told, _ = decode(SecurityEventNotificationRequest, message.payload, strict=False)
+    except Violation:  # what was read when it came cannot be read from the journal
+        return
     kind = clean_text(told.type)
     message_id, request_id = _cause(unit, message, kind)
     event = SecurityEvent(

@@ -87,6 +87,19 @@ async def test_boots_and_time(storage: SqlStorage) -> None:
 
 
 @ensure
+async def test_a_heartbeat_that_another_node_looks_for(storage: SqlStorage) -> None:
+    """OP-16: where the node that asked for a Heartbeat lives, none has come, whichever node looks first; a dead one knew."""
+    await storage.node_started()
+    await ended(storage, "living", "TriggerMessage", {"requestedMessage": "Heartbeat"})
+    await storage.follow_ups.settle(NOON_MS + 1000 + TRIGGER_MS, "another#1")
+    assert await states(storage, "living") == [(None, STATE.MISSING)]
+    await ended(storage, "dead", "TriggerMessage", {"requestedMessage": "Heartbeat"})
+    await storage.node_stopped()
+    await storage.follow_ups.settle(NOON_MS + 1000 + TRIGGER_MS, "another#1")
+    assert await states(storage, "dead") == [(None, STATE.FAILED)]
+
+
+@ensure
 async def test_transactions(storage: SqlStorage) -> None:
     """OP-06, OP-09, SN-10: starts and stops are seen in their commits; Preparing to Available ends a remote start."""
     started: Started = await storage.transaction_started(inbound("StartTransaction"), start())

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from ocppd.config import Configuration, Registration
 from ocppd.errors import NotPermitted
 from ocppd.v16.core import ClearCacheRequest
-from support.dialogue import BOOT, ChargePoint, elapse, starting_clock
+from support.dialogue import BOOT, ChargePoint, elapse, now, starting_clock
 from support.rest import Served
 
 ensure = pytest_twisted.ensureDeferred
@@ -210,3 +210,59 @@ async def test_silence_between_reset_and_boot(charger: ChargePoint, clock: Clock
     assert charger.served.system.unasked.allowed("CP1")
     await charger.command("Reset", {"type": "Soft"}, "Rejected")
     assert charger.served.system.unasked.allowed("CP1")
+
+
+LIST = {"allTags": True}
+TEMPLATE = {
+    "name": "Night",
+    "applyAtStart": True,
+    "fallBack": True,
+    "profile": {
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxProfile",
+        "chargingProfileKind": "Relative",
+        "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6}]},
+    },
+}
+
+
+async def begun(charger: ChargePoint, clock: Clock) -> None:
+    """A list is put, and a template kept; both would be due once more: a conflict is told, and a transaction begins."""
+    clock.advance(5)  # an operator's clock is the real one here
+    assert (await charger.served.post("/api/v1/charging-profiles", TEMPLATE)).status == 201
+    assert (await charger.put("/local-list", LIST)).status == 201
+    charger.answer(await charger.asked(), {"listVersion": 0})
+    charger.answer(await charger.asked())
+    await charger.served.system.local_lists.wait("CP1", 20)
+
+
+async def due_again(charger: ChargePoint, clock: Clock) -> None:
+    """Both are due once more: a conflict is told, and a transaction begins."""
+    await charger.start(timestamp=now(clock=clock))
+    await charger.status("Available", 0, "LocalListConflict")
+    await elapse(charger.served, clock, 30)
+
+
+@with_clock(quiet=True)
+async def test_no_lists_and_profiles_in_quiet_mode(charger: ChargePoint, clock: Clock) -> None:
+    """B-8, T-10, N-8: a list is sent because an operator has put it, and not by itself; nor is a template at a start."""
+    await charger.connect()
+    await begun(charger, clock)
+    await due_again(charger, clock)
+    assert charger.unasked() == []
+
+
+@with_clock()
+async def test_no_lists_and_profiles_between_reset_and_boot(charger: ChargePoint, clock: Clock) -> None:
+    """TC_013, TC_014: a charger that has accepted a Reset is sent no template and no list until it has booted."""
+    await charger.connect()
+    await charger.statuses("Available")
+    await begun(charger, clock)
+    await charger.command("Reset", {"type": "Soft"})
+    await due_again(charger, clock)
+    assert charger.unasked() == []
+    await charger.boot()
+    await charger.statuses("Available")
+    clock.advance(5)
+    charger.served.system.sweep()
+    assert (await charger.asked())[2] == "GetLocalListVersion"

@@ -6,7 +6,7 @@ that one is cleared when the transaction has ended. The records say what is due,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -41,10 +41,14 @@ class ChargingFollower(Watcher):
     messages = frozenset({"StartTransaction"})
     calls = frozenset({"SetChargingProfile"})
 
-    def __init__(self, storage: Storage, sending: Sending, clock: Clock) -> None:
+    def __init__(
+        self, storage: Storage, sending: Sending, clock: Clock, allowed: Callable[[str], bool] = lambda charger: True
+    ) -> None:
+        """`allowed` says whether a charger may be sent something that no operator has just asked for (B-8)."""
         self._storage = storage
         self._sending = sending
         self._clock = clock
+        self._allowed = allowed
 
     # Transactions that begin
 
@@ -53,7 +57,7 @@ class ChargingFollower(Watcher):
         assert isinstance(request, StartTransactionRequest) and isinstance(answer, StartTransactionConfirmation)
         if self._sending.at_start == () or answer.id_tag_info.status is not AuthorizationStatus.ACCEPTED:
             return
-        if self._is_recent(request.timestamp):
+        if self._is_recent(request.timestamp) and self._allowed(charger.name):
             began = self._began(charger.name, request.connector_id, answer.transaction_id)
             Deferred.fromCoroutine(began).addErrback(_log_failure, charger.name)
 
@@ -112,10 +116,10 @@ class ChargingFollower(Watcher):
         due = await self._storage.charging.due_profiles()
         self._sending.at_start = due.at_start
         for row in due.refused:
-            if await self._storage.charging.claim_fallback(row.row_id):
+            if self._allowed(row.charger) and await self._storage.charging.claim_fallback(row.row_id):
                 await self._fall_back(row)
         for row in due.outlived:
-            if await self._storage.charging.claim_outlived(row.row_id):
+            if self._allowed(row.charger) and await self._storage.charging.claim_outlived(row.row_id):
                 await self._clear(row)
 
     async def _fall_back(self, row: InstalledProfile) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
-
-from ocppd.storage.records.messages import MessageState
+from ocppd.storage.records.messages import MessageState, element_of
 from ocppd.v16.types import RegistrationStatus
 
 
@@ -108,14 +106,14 @@ class EndedCall:
     @property
     def request(self) -> bytes:
         """The JSON text of its payload."""
-        return bytes(msgspec.json.decode(self.frame, type=tuple[int, str, str, msgspec.Raw])[3])
+        return element_of(self.frame, 3)
 
     @property
     def response(self) -> bytes | None:
         """The JSON text of what the charger answered; None for a CALLERROR, or no answer at all."""
         if self.answer is None or self.state is not MessageState.COMPLETED:
             return None
-        return bytes(msgspec.json.decode(self.answer, type=tuple[int, str, msgspec.Raw])[2])
+        return element_of(self.answer, 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from ocppd.storage.records.quarantine import Quarantined
 
@@ -32,6 +35,22 @@ class MessageState(StrEnum):
 FINAL_STATES = frozenset(MessageState) - {MessageState.QUEUED, MessageState.SENT}
 
 
+def element_of(frame: str, place: int) -> bytes:
+    """The JSON text of an element of a frame on record, also of one that a strict parser does not take (F-12).
+
+    An empty object where there is none, because the frame is not to be read or was too odd to be kept.
+    """
+    try:
+        return bytes(msgspec.json.decode(frame, type=list[msgspec.Raw])[place])
+    except (msgspec.DecodeError, UnicodeError, RecursionError, IndexError):
+        pass
+    try:  # lone surrogates
+        elements = json.loads(frame)
+        return json.dumps(elements[place]).encode() if isinstance(elements, list) else b"{}"
+    except (ValueError, RecursionError, IndexError):
+        return b"{}"
+
+
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """One CALL from a charger as it came, raw (REQUIREMENTS G-12).
@@ -48,6 +67,11 @@ class Inbound:
     frame: str
     answer: str
     quarantine: Quarantined | None = None
+
+    @property
+    def payload(self) -> bytes:
+        """The JSON text of its payload."""
+        return element_of(self.frame, 3)
 
 
 @dataclass(frozen=True, slots=True)
