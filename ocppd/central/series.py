@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final, NamedTuple
 
 from ocppd.central.meter_values import Sample
 
 #: Digits behind the point of a mean.
 MEAN: Final = Decimal("0.000001")
+#: Digits of the greatest number that a value can be, its fraction included: the default has too few, and raises.
+_WIDE: Final = Context(prec=100)
 REGISTER: Final = ".Register"
 
 
@@ -57,7 +59,7 @@ class Point:
     @property
     def mean(self) -> Decimal:
         """The mean of all values, however long they held."""
-        return (self.total / self.count).quantize(MEAN).normalize()
+        return (self.total / self.count).quantize(MEAN, context=_WIDE).normalize()
 
 
 @dataclass(slots=True)

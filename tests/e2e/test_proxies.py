@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -213,11 +213,30 @@ def test_nothing_but_chargers(front: Front) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_files(kind: type[Proxy], tmp_path: Path) -> None:
+    """A charger sends a log to the file room through the proxy, in chunks and larger than the proxy's buffers."""
+    with nodes_in(tmp_path) as (node, _), kind(tmp_path, [node.port, node.port]) as proxy, connected(proxy, "CP1") as charger:
+        assert boots(charger)
+        job = node.http("POST", "/api/v1/chargers/CP1/logs", {"kind": "diagnostics"})
+        assert job.status == 202
+        kind_of, identity, action, payload = json.loads(charger.recv(timeout=PATIENCE_S))
+        assert (kind_of, action) == (2, "GetDiagnostics")
+        charger.send(json.dumps([3, identity, {"fileName": "d.zip"}]))
+        place = urlsplit(payload["location"])
+        assert place.port == proxy.port
+        client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=PATIENCE_S)
+        with contextlib.closing(client):
+            client.request("PUT", f"{place.path}d.zip", iter([b"x" * MIB] * 3), encode_chunked=True)
+            assert client.getresponse().status == 201
+        assert node.http("GET", f"/api/v1/chargers/CP1/logs/{job.json['id']}").json["files"][0]["size"] == 3 * MIB
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_api_is_refused(kind: type[Proxy], tmp_path: Path) -> None:
     """Where a proxy passes everything on, the daemon refuses operators' requests with 401, and only those."""
 
     def passes_everything(text: str) -> str:
-        return text.replace("{ path_beg /ocppj/ }", "{ path_beg / }").replace("location /ocppj/ {", "location ~ ^/ {")
+        return text.replace("{ path_beg /ocppj/ /files/ }", "{ path_beg / }").replace("location /ocppj/ {", "location ~ ^/ {")
 
     with nodes_in(tmp_path) as nodes, kind(tmp_path, [node.port for node in nodes], passes_everything) as proxy:
         for method, path in (

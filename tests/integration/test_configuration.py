@@ -441,7 +441,7 @@ async def test_keys_that_are_not_set_here(served: Served) -> None:
     ):
         answer = await put(served, key, value)
         assert (answer.status, answer.slug) == (409, "conflict"), key
-    assert "/credentials" in (await put(served, "authorizationkey", "x")).json["detail"]
+    assert "/commands/ChangeConfiguration" in (await put(served, "authorizationkey", "x")).json["detail"]
     for value in ("1", "2", "-1"):
         lowered = await served.command("ChangeConfiguration", {"key": "securityprofile", "value": value})
         assert (lowered.status, lowered.slug) == (409, "conflict")

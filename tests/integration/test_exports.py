@@ -89,9 +89,13 @@ async def test_filters(served: Served) -> None:
 
 @ensure
 async def test_meter_values_as_a_table(served: Served) -> None:
-    """Every sample is a line, with what was sent beside its value."""
+    """Every sample is a line, with what was sent beside its value; a number below zero is a number."""
     await values(served, MANY)
-    two = MeterValueElement(NOON_MS, '[{"value":"1.5","unit":"kWh"},{"value":"230","measurand":"Voltage","unit":"V"}]')
+    two = MeterValueElement(
+        NOON_MS,
+        '[{"value":"1.5","unit":"kWh"},{"value":"230","measurand":"Voltage","unit":"V"},'
+        '{"value":"-7.5","measurand":"Power.Active.Import","unit":"kW"}]',
+    )
     await served.storage.meter_values_received(inbound(charger="CP2"), 2, None, (two,))
     answer = await served.get("/api/v1/meter-values?format=csv")
     rows = list(csv.DictReader(io.StringIO(dechunked(answer.body).decode(), newline="")))
@@ -99,6 +103,7 @@ async def test_meter_values_as_a_table(served: Served) -> None:
     assert [(row["value"], row["unit"], row["rawValue"], row["rawUnit"]) for row in rows[MANY:]] == [
         ("1500.0", "Wh", "1.5", "kWh"),
         ("230", "V", "230", "V"),
+        ("-7500.0", "W", "-7.5", "kW"),
     ]
     answer = await served.get("/api/v1/meter-values?format=ndjson&measurand=Voltage")
     assert len(dechunked(answer.body).splitlines()) == 1

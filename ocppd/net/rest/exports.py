@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
@@ -45,6 +46,8 @@ MEDIA_TYPES: Final = {Format.CSV: "text/csv; charset=utf-8", Format.NDJSON: "app
 FORMAT_QUERY: Final = {"format": choice(Format)}
 #: A spreadsheet takes a text that begins so for a formula, and chargers choose what their id tags are.
 FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+#: What a charger measured may be below zero, and calculates nothing.
+_NUMBER: Final = re.compile(r"-[0-9]+(\.[0-9]+)?", re.ASCII)
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -77,7 +80,7 @@ def csv_lines(rows: Sequence[Row], columns: Sequence[str]) -> bytes:
 def _cell(value: Any) -> Any:
     if isinstance(value, list | tuple):
         value = " ".join(map(str, value))
-    if isinstance(value, str) and value.startswith(FORMULAS):
+    if isinstance(value, str) and value.startswith(FORMULAS) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value
 

@@ -50,6 +50,13 @@ class SeriesTests(SynchronousTestCase):
         ((key, points),) = series((1, energy(1.5, unit="kWh")), (2, energy(1600)))
         self.assertEqual((key.unit, points[0][0].mean), ("Wh", Decimal(1550)))
 
+    def test_absurd(self) -> None:
+        """M-3: a value beyond all meters is a number as any other, and costs nobody the plot."""
+        for text in ("9e62", "-9e62", "1e22", "9" * 64, "1e-63"):
+            ((_, points),) = series((1, f'{{"value":"{text}","unit":"kWh"}}'), (2, f'{{"value":"{text}","unit":"kWh"}}'))
+            expected = 0 if text == "1e-63" else (Decimal(text) * 1000).normalize()
+            self.assertEqual(points[0][0].mean, expected)
+
     def test_apart(self) -> None:
         """What is measured at another place, phase or of something else is another series; no number is in none."""
         found = series(

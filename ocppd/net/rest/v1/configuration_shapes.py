@@ -138,7 +138,10 @@ def warnings(name: str, value: str, known: Known) -> list[str]:
 def refuse_unsettable(charger: str, name: str, known: Known) -> None:
     """Raises Conflict for a key that is not set here: one that is read-only, or the charger's password."""
     if key_of(name) == key_of(AUTHORIZATION_KEY):
-        raise Conflict(f"{AUTHORIZATION_KEY} is a password: set it by /api/v1/chargers/{charger}/credentials")
+        raise Conflict(
+            f"{AUTHORIZATION_KEY} is a password: send it by /api/v1/chargers/{charger}/commands/ChangeConfiguration, and put it"
+            " into configs.json"
+        )
     told, found = known.keys.get(key_of(name)), standard_key(name)
     readonly = None if told is None else told.readonly
     if readonly is None:
