@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -13,8 +14,8 @@ import pytest
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-# A shared machine stalls at times: a deadline would then blame the code.
-hypothesis.settings.register_profile("ocppd", deadline=None)
+# A shared machine stalls at times: a deadline, or a judgement of how fast examples are made, would then blame the code.
+hypothesis.settings.register_profile("ocppd", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("ocppd")
 
 
@@ -114,10 +115,55 @@ def leaked_timers() -> str:
     return "\n".join(str(call) for call in leaked)
 
 
+# Several processes
+
+
+#: One more than most small machines have processors: much waits, and all of them together keep the processors busy.
+PROCESSES = 3
+#: The files that take longest, the longest first.
+LONGEST = ("test_workers", "test_cluster", "test_outages", "test_proxies", "test_workers_start", "test_start", "test_trial")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Directories are run by several processes, single files by this one: the others take seconds to start."""
+    return PROCESSES if any(Path(argument).is_dir() for argument in config.args) else 0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the files, begin with the longest, so that none is left alone with one at the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what was measured in this process over to the one that prints it."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["figures"] = _figures()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what another process has measured."""
+    _measured.extend(getattr(node, "workeroutput", {}).get("figures", ()))
+
+
+#: By other processes.
+_measured: list[str] = []
+
+
+def _figures() -> list[str]:
+    # Not imported: a test that is run alone need not have it, nor has the test of this file.
+    figures = sys.modules.get("support.figures")
+    return [] if figures is None else list(figures.lines)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures that tests have measured."""
-    figures = sys.modules.get("support.figures")
-    if figures is not None and figures.lines:
+    lines = _figures() + _measured
+    if lines:
         terminalreporter.section("figures")
-        for line in figures.lines:
-            terminalreporter.write_line(line)
+    for line in lines:
+        terminalreporter.write_line(line)
