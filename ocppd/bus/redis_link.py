@@ -103,9 +103,10 @@ class Connection(BaseRedisProtocol):  # type: ignore[misc]  # txredisapi has no 
         if left <= 0 and self._last_chance:
             self.abort(LATE)
             return
-        # When the reactor has stalled, the reply may be there and unread: it is, before the next turn's timers.
+        # When the reactor has stalled, the reply may be there and unread: it is, before the next turn's timers. Or the
+        # command was not written before: the server has as long as the reactor was late, but no second deadline.
         self._last_chance = left <= 0
-        self._timer = self._clock.callLater(max(left, 0), self._look)
+        self._timer = self._clock.callLater(min(abs(left), DEADLINE_S), self._look)
 
     def _cancel(self) -> None:
         if self._timer is not None:
@@ -191,10 +192,35 @@ class _Factory(Factory):
         return connection
 
 
+def _in_time(connecting: Deferred[C], clock: Clock) -> Deferred[C]:
+    """Cancel it when it takes too long: fails with BusUnavailable then. A reactor that has stalled looks once more before."""
+    began = clock.seconds()
+    late = False
+    timer: DelayedCall
+
+    def look() -> None:
+        nonlocal late, timer
+        if late:
+            connecting.cancel()
+        else:
+            late = True
+            timer = clock.callLater(min(abs(clock.seconds() - began - CONNECT_S), CONNECT_S), look)
+
+    def over(outcome: C | Failure) -> C | Failure:
+        if timer.active():
+            timer.cancel()
+        elif isinstance(outcome, Failure) and late:
+            raise BusUnavailable(f"it did not accept a connection within {CONNECT_S:g} s")
+        return outcome
+
+    timer = clock.callLater(CONNECT_S, look)
+    return connecting.addBoth(over)
+
+
 async def connect(endpoint: Any, build: Callable[[], C], clock: Any) -> C:
     """Connect to a server by an IStreamClientEndpoint. Raises BusUnavailable."""
     try:
-        connection: C = await endpoint.connect(_Factory(build)).addTimeout(CONNECT_S, clock, _too_slow)
+        connection: C = await _in_time(endpoint.connect(_Factory(build)), clock)
     except (ConnectError, OSError, ValueError) as error:
         raise BusUnavailable(describe(error)) from error
     return connection
@@ -211,10 +237,6 @@ def describe(error: BaseException | None) -> str:
             return f"TLS: {error.args[0][-1][-1]}"
         case _:
             return str(error).rstrip(".") or type(error).__name__
-
-
-def _too_slow(outcome: object, seconds: float) -> Any:
-    raise BusUnavailable(f"it did not accept a connection within {seconds:g} s")
 
 
 def _refusal(error: object) -> str:

@@ -8,13 +8,14 @@ import hypothesis
 from hypothesis import strategies
 from OpenSSL.SSL import Error as SslError
 from service_identity import VerificationError
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.bus.redis_link import Connection, Subscription, describe
+from ocppd.bus.redis_link import Connection, Subscription, connect, describe
 from ocppd.errors import BusUnavailable
 
 
@@ -138,6 +139,19 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(second), "PONG")
         self.assertEqual(self.reasons, [])
 
+    def test_a_command_that_a_stalled_reactor_has_not_written(self) -> None:
+        """The server has as long as the reactor was late, and a deadline at most."""
+        for stalled_s, granted_s in ((1.4, 0.4), (30, 1)):
+            connection = self.make()
+            late = connection.command("PING")
+            self.clock.pump([stalled_s, granted_s - 0.1])
+            self.assertEqual(self.reasons, [])
+            self.clock.advance(0.11)
+            self.assert_over(connection, "it did not answer within 1 s")
+            connection.connectionLost(Failure(ConnectionDone()))
+            self.failureResultOf(late, BusUnavailable)
+            self.reasons.clear()
+
     def test_a_connection_that_is_lost(self) -> None:
         """A lost connection fails what waits, with why it was lost."""
         connection = self.make()
@@ -197,3 +211,60 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(describe(VerificationError(errors=[])), "its certificate is that of another host")
         self.assertEqual(describe(OSError("no route.")), "no route")
         self.assertEqual(describe(ValueError()), "ValueError")
+
+
+class _Endpoint:
+    """Connects when the test says so."""
+
+    def __init__(self) -> None:
+        self.connecting: Deferred[Any] = Deferred()
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        """See IStreamClientEndpoint."""
+        return self.connecting
+
+
+class ConnectTests(SynchronousTestCase):
+    """Tests for `connect`."""
+
+    def setUp(self) -> None:
+        self.clock = _Turns()
+        self.endpoint = _Endpoint()
+        self.connected = Deferred.fromCoroutine(connect(self.endpoint, lambda: Connection(self.clock), self.clock))
+
+    def test_in_time(self) -> None:
+        """Who is connected is given, and no timer is left."""
+        self.clock.advance(1.9)
+        self.endpoint.connecting.callback("it")
+        self.assertEqual(self.successResultOf(self.connected), "it")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_too_slow(self) -> None:
+        """After two seconds it is given up."""
+        self.clock.pump([1.9, 0.1])
+        self.assertNoResult(self.connected)
+        self.clock.advance(0.01)
+        self.assertEqual(
+            self.failureResultOf(self.connected, BusUnavailable).getErrorMessage(),
+            "it did not accept a connection within 2 s",
+        )
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_reactor_that_stalls(self) -> None:
+        """A connection that is there when a stalled reactor goes on is not late."""
+        self.clock.advance(30)  # the timer runs before the connection is seen
+        self.endpoint.connecting.callback("it")
+        self.assertEqual(self.successResultOf(self.connected), "it")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_refused(self) -> None:
+        """Why there is no connection is told."""
+        self.endpoint.connecting.errback(OSError("no route."))
+        self.assertEqual(self.failureResultOf(self.connected, BusUnavailable).getErrorMessage(), "no route")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelled(self) -> None:
+        """Who gives up leaves no timer."""
+        self.connected.cancel()
+        self.failureResultOf(self.connected)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
