@@ -78,6 +78,7 @@ _SUPERSEDED = Statement(
         transactions.c.charger == bindparam("the_charger"),
         transactions.c.connector_id == bindparam("the_connector"),
         IS_OPEN,
+        transactions.c.transaction_id != bindparam("the_id"),
     )
     .values(state=bindparam("new_state"))
 )
@@ -190,10 +191,9 @@ def _same_start(unit: Unit, message: Inbound, start: Start) -> int | None:
 def _insert(unit: Unit, message: Inbound, start: Start, standing: Standing, verdict: AuthorizationStatus) -> int | None:
     """A fresh transaction; None where the same start was recorded meanwhile.
 
-    One that is still open on that connector is superseded (REQUIREMENTS T-7).
+    One that is still open on that connector is superseded (REQUIREMENTS T-7), but not before it is certain that this one is
+    another: it may be the same start, which another node has recorded a moment ago.
     """
-    here: dict[str, str | int] = {"the_charger": message.charger, "the_connector": start.connector_id}
-    unit.send(_SUPERSEDED, {**here, "new_state": TransactionState.SUPERSEDED.value})
     row = unit.one(
         _STARTED,
         {
@@ -218,6 +218,8 @@ def _insert(unit: Unit, message: Inbound, start: Start, standing: Standing, verd
     if row is None:
         return None
     transaction_id, remote_start = row
+    here: dict[str, str | int] = {"the_charger": message.charger, "the_connector": start.connector_id}
+    unit.send(_SUPERSEDED, {**here, "the_id": transaction_id, "new_state": TransactionState.SUPERSEDED.value})
     if remote_start is not None:
         remote_starts.bound(unit, remote_start, transaction_id)
         follow_ups.begun(unit, remote_start, transaction_id, message.received_ms)

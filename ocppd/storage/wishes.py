@@ -19,6 +19,7 @@ from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 
 SCHEDULED: Final = "Scheduled"
 CHARGER: Final = 0
+REPLACED: Final = "there is a newer one"
 
 _WISHED = Statement.upsert(
     follow_ups,
@@ -44,6 +45,16 @@ _ANSWERED = Statement(
         deadline_ms=bindparam("new_deadline"),
         decided_ms=bindparam("new_decided"),
         reason=bindparam("new_reason", type_=Text()),
+    )
+)
+#: One that the charger has granted since: it carries calls out in their order, however late it answers.
+_NEWER = Statement(
+    select(func.max(follow_ups.c.sequence)).where(
+        follow_ups.c.charger == bindparam("the_charger"),
+        follow_ups.c.place == bindparam("the_place"),
+        follow_ups.c.sequence > bindparam("the_sequence"),
+        IS_WISH,
+        follow_ups.c.state.not_in([literal_column("'pending'"), literal_column("'void'")]),
     )
 )
 #: An older wish for the same connector is none any more.
@@ -97,9 +108,11 @@ def answered(unit: Unit, ended: EndedCall) -> None:
     for place, wish, status in unit.all(_OF_CALL, {"the_id": ended.message_id}):
         # A charger that has never told of itself as a whole does not do so now.
         met = (status is None and place == CHARGER) or (status is not None and wish_met_by(status) == wish)
-        state = FollowUpState.VOID if not granted else FollowUpState.SEEN if met else FollowUpState.EXPECTED
+        here: dict[str, str | int] = {"the_charger": ended.charger, "the_place": place, "the_sequence": ended.sequence}
+        late = granted and unit.one(_NEWER, here)[0] is not None
+        state = FollowUpState.VOID if late or not granted else FollowUpState.SEEN if met else FollowUpState.EXPECTED
         open_ = state is FollowUpState.EXPECTED
-        reason = ended.outcome or ended.state.value
+        reason = REPLACED if late else ended.outcome or ended.state.value
         row: Parameters = {
             "the_id": ended.message_id,
             "the_place": place,
@@ -110,11 +123,4 @@ def answered(unit: Unit, ended: EndedCall) -> None:
         }
         unit.send(_ANSWERED, row)
         if granted:
-            replaced: Parameters = {
-                "the_charger": ended.charger,
-                "the_place": place,
-                "the_sequence": ended.sequence,
-                "new_reason": "there is a newer one",
-                "now_ms": ended.ended_ms,
-            }
-            unit.send(_REPLACED, replaced)
+            unit.send(_REPLACED, {**here, "new_reason": REPLACED, "now_ms": ended.ended_ms})

@@ -13,14 +13,14 @@ from twisted.internet.defer import DeferredList, gatherResults
 from twisted.internet.threads import deferToThread
 
 from ocppd.errors import StorageUnavailable
-from ocppd.storage import postgresql
+from ocppd.storage import postgresql, transactions
 from ocppd.storage.probe import written
-from ocppd.storage.records import MessageFilter
+from ocppd.storage.records import Inbound, MessageFilter, Start, TransactionState
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.storage.unit import Unit
 from support.holding import PATIENCE_S, held
 from support.postgresql import SECRET_KEY, Server
-from support.storing import inbound
+from support.storing import inbound, start
 
 DEADLOCK = "40P01"
 SERIALIZATION = "40001"
@@ -197,3 +197,28 @@ async def test_probes_of_nodes_do_not_meet(server: Server, storages: list[SqlSto
     await second.check()
     release.set()
     await gatherResults(answers)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_start_that_another_node_has_just_recorded(storages: list[SqlStorage], monkeypatch: pytest.MonkeyPatch) -> None:
+    """T-3, T-7: the same start at two nodes, after a reconnect, is one transaction, which does not supersede itself."""
+    one, other = storages
+    look = transactions._same_start
+    looked, go_on = threading.Event(), threading.Event()
+
+    def slow(unit: Unit, message: Inbound, wanted: Start) -> int | None:
+        found = look(unit, message, wanted)
+        if message.message_id == "again" and not looked.is_set():
+            looked.set()
+            go_on.wait(PATIENCE_S)
+        return found
+
+    monkeypatch.setattr(transactions, "_same_start", slow)
+    again = other.transaction_started(inbound("StartTransaction", message_id="again"), start())
+    await deferToThread(looked.wait, PATIENCE_S)
+    first = await one.transaction_started(inbound("StartTransaction"), start())
+    go_on.set()
+    second = await again
+    assert (second.transaction_id, second.repeated) == (first.transaction_id, True)
+    record = await one.read_transaction(first.transaction_id)
+    assert record is not None and record.state is TransactionState.OPEN

@@ -138,6 +138,21 @@ async def test_wishes(storage: SqlStorage) -> None:
 
 
 @ensure
+async def test_a_wish_that_is_answered_late(storage: SqlStorage) -> None:
+    """OP-13, F-8: a charger carries out calls in order, so what it answers late to an older wish is no wish any more."""
+    await told(storage, 1, "Available", -60)
+    older, newer = {"connectorId": 1, "type": "Inoperative"}, {"connectorId": 1, "type": "Operative"}
+    frame = json.dumps([2, "older", "ChangeAvailability", older])
+    await storage.call_created(call("older", action="ChangeAvailability", frame=frame, redacted=frame), 1)
+    await storage.call_ended(CallEnd("older", MessageState.TIMEOUT, NOON_MS + 500))
+    await ended(storage, "newer", "ChangeAvailability", newer)
+    answer = json.dumps([3, "older", {"status": "Accepted"}])
+    await storage.call_ended(CallEnd("older", MessageState.COMPLETED, NOON_MS + 2000, "Accepted", answer))
+    assert await states(storage, "older") == [(1, STATE.VOID)]
+    assert await states(storage, "newer") == [(1, STATE.SEEN)]
+
+
+@ensure
 async def test_flags_and_implied_registrations(storage: SqlStorage) -> None:
     """M-7, T-6, B-5: a flag is put on once; a meter below the last stop is one; an accepted charger stays as it is."""
     first = await storage.transaction_started(inbound("StartTransaction"), start(meter_start_wh=10))
