@@ -134,9 +134,10 @@ class OcppdService(Service):
         self.central = CentralSystem(
             self._configuration, storage, self._reactor, handlers, bus, unknown_id_tags, external, workshop
         )
+        self.central.registry.start()
         self.central.cluster.start().addErrback(_log_failure, "calls of the last run could not be settled")
         bus.start(self.central.cluster)
-        self._tell_passwords(self._configuration)
+        self._tell_passwords(self.central.chargers.configuration)
         self._listen(self.central, storage)
         self._repeat(self._expire, EXPIRY_INTERVAL_S)
         self._repeat(self.central.retry, RETRY_INTERVAL_S)
@@ -225,7 +226,7 @@ class OcppdService(Service):
             log.error("the configuration stays as it was: {reason}", reason=str(error))
         else:
             self.central.reconfigure(configuration)
-            self._tell_passwords(configuration)
+            self._tell_passwords(self.central.chargers.configuration)
             log.info("configuration reloaded, chargers: {count}", count=len(configuration.chargers))
         if self._certificates is not None:
             self._reload_certificates(self._certificates)
@@ -239,7 +240,7 @@ class OcppdService(Service):
             log.info("certificate reloaded")
 
     def _tell_passwords(self, configuration: Configuration) -> None:
-        without = sum(charger.authorization is None for charger in configuration.chargers.values())
+        without = sum(not charger.needs_password for charger in configuration.chargers.values())
         if without:
             total = len(configuration.chargers)
             log.info("chargers that connect without a password: {without} of {total}", without=without, total=total)

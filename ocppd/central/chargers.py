@@ -5,9 +5,9 @@ The newest connection of a name wins by its generation (C-1); what an older one 
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -17,24 +17,14 @@ from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Configuration
 from ocppd.errors import UnknownCharger
 from ocppd.ocppj.frames import EMPTY
+from ocppd.storage.records.registry import UnknownIdentity
 
 #: Messages per charger that are kept in memory: those that are not worth a row (docs/http-api.md).
 RECENT_KEPT: Final = 50
 #: A message beyond this is remembered without its payload, so that no charger fills the memory.
 RECENT_BYTES: Final = 16 * 1024
-#: H-5: identities that tried to connect and are not known, the latest ones.
-UNKNOWN_KEPT: Final = 1000
-
-
-@dataclass(slots=True)
-class UnknownIdentity:
-    """A name that tried to connect and is not configured (H-5)."""
-
-    name: str
-    remote_ip: str
-    first_ms: int
-    last_ms: int
-    attempts: int = 1
+#: H-5: identities that tried to connect and are not known, of which the records are not told yet. A flood of names is cut off.
+UNKNOWN_KEPT: Final = 200
 
 
 class Chargers:
@@ -46,7 +36,7 @@ class Chargers:
         self._clock = clock
         self._connections: dict[str, Connection] = {}
         self._recent: dict[str, deque[Exchange]] = {}
-        self._unknown: OrderedDict[str, UnknownIdentity] = OrderedDict()
+        self._unknown: dict[str, UnknownIdentity] = {}
         self._emptied: Deferred[None] | None = None
         #: Handshakes that the records have been asked about, by name.
         self._connecting: Counter[str] = Counter()
@@ -69,8 +59,8 @@ class Chargers:
         """Take a new configuration; nobody is disconnected, connections keep the settings they were accepted with."""
         self._configuration = configuration
         self._names = sorted(configuration.chargers.keys() | self._connections.keys())
-        for name in configuration.chargers:
-            self._unknown.pop(name, None)
+        for name in self._unknown.keys() & configuration.chargers.keys():
+            del self._unknown[name]
 
     def configured(self, name: str) -> ChargerSettings:
         """The settings of a charger that may connect now. Raises UnknownCharger."""
@@ -180,15 +170,22 @@ class Chargers:
         at_ms = now_ms(self._clock)
         unknown = self._unknown.get(name)
         if unknown is None:
-            self._unknown[name] = UnknownIdentity(name, remote_ip, at_ms, at_ms)
-            if len(self._unknown) > UNKNOWN_KEPT:
-                self._unknown.popitem(last=False)
+            if len(self._unknown) < UNKNOWN_KEPT:
+                self._unknown[name] = UnknownIdentity(name, remote_ip, at_ms, at_ms)
         else:
-            unknown.remote_ip = remote_ip
-            unknown.last_ms = at_ms
-            unknown.attempts += 1
-            self._unknown.move_to_end(name)
+            attempts = unknown.attempts + 1
+            self._unknown[name] = replace(unknown, remote_ip=remote_ip, last_ms=at_ms, attempts=attempts)
 
-    def unknown(self) -> list[UnknownIdentity]:
-        """Identities that tried to connect and are not known, latest first."""
-        return list(reversed(self._unknown.values()))
+    def take_unknown(self) -> list[UnknownIdentity]:
+        """The identities that were refused since this was asked for last, for the records."""
+        unknown, self._unknown = list(self._unknown.values()), {}
+        return unknown
+
+    def give_back(self, unknown: list[UnknownIdentity]) -> None:
+        """The records could not be told of these."""
+        for each in unknown:
+            later = self._unknown.get(each.name)
+            if later is not None:
+                each = replace(later, first_ms=each.first_ms, attempts=each.attempts + later.attempts)
+            if later is not None or len(self._unknown) < UNKNOWN_KEPT:
+                self._unknown[each.name] = each

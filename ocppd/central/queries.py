@@ -50,6 +50,8 @@ class ChargerView:
     connectors: tuple[ConnectorRecord, ...]
     #: The newest wish for each connector, 0 for the charger as a whole.
     availability: Mapping[int, FollowUp] = field(default_factory=dict)
+    #: What operators find it by.
+    tags: tuple[str, ...] = ()
 
     @property
     def accepted_without_boot(self) -> bool:
@@ -97,7 +99,8 @@ class Queries:
         return ChargerView(
             name=name,
             connected=True,
-            authenticated=connection.settings.authorization is not None,
+            authenticated=connection.settings.needs_password,
+            tags=settings.tags,
             remote_ip=connection.remote_ip,
             node=node_name(self._node),
             generation=connection.generation,
@@ -118,7 +121,8 @@ class Queries:
         return ChargerView(
             name=name,
             connected=holder is not None,
-            authenticated=holder is not None and settings.authorization is not None,
+            authenticated=holder is not None and settings.needs_password,
+            tags=settings.tags,
             remote_ip="" if holder is None else holder.remote_ip or "",
             node=None if holder is None else node_name(str(holder.node)),
             generation=None if holder is None else holder.generation,

@@ -39,6 +39,7 @@ from ocppd.central.local_lists import LocalLists
 from ocppd.central.queries import Queries
 from ocppd.central.recorder import Recorder
 from ocppd.central.registers import Registers
+from ocppd.central.registry import Registry
 from ocppd.central.reservations import Reservations
 from ocppd.central.unasked import Unasked
 from ocppd.central.waiters import Waiters
@@ -78,6 +79,7 @@ class CentralSystem:
         self._clock = clock
         self._handlers = handlers
         self.chargers = Chargers(configuration, clock)
+        self.registry = Registry(storage.registry, self.chargers, clock, self._take_configuration)
         self.rules = Rules(lambda: self.chargers.configuration, unknown_id_tags)
         waiters = Waiters(clock)
         self._bus = bus
@@ -107,6 +109,7 @@ class CentralSystem:
         storage, clock, allowed = self._storage, self._clock, self.unasked.allowed
         awaited = Awaited()
         watchers = (
+            self.registry,
             self.unasked,
             self.conformance,
             Boots(self.chargers, storage, self.unasked, clock),
@@ -171,6 +174,10 @@ class CentralSystem:
         return self._storage.stops_missing(now - STOP_MISSING_MS, now).addCallback(marked)
 
     def reconfigure(self, configuration: Configuration) -> None:
+        """configs.json is another one; what was entered over HTTP stays beside it."""
+        self.registry.reconfigure(configuration)
+
+    def _take_configuration(self, configuration: Configuration) -> None:
         """Take a new configuration. A charger that was Pending and may be Accepted now is asked to boot (B-4)."""
         self.chargers.reconfigure(configuration)
         for connection in self.chargers.connections():

@@ -54,6 +54,9 @@ SUPPLY_VOLTAGE_BOUNDS_V = (50, 1000)
 SUPPLY_PHASES_BOUNDS = (1, 3)
 #: A certificate that is renewed every day is trouble every day; ten years are beyond any charger's key.
 CERTIFICATE_DAYS_BOUNDS = (1, 3650)
+#: What operators find a charger by.
+MAX_TAGS = 20
+MAX_TAG_LENGTH = 50
 #: OCPP 1.6 section 6.3: chargePointSerialNumber.
 MAX_SERIAL_NUMBER_LENGTH = 25
 #: RFC 5280, appendix A: an organization name.
@@ -82,7 +85,7 @@ CONFIGURATION_KEYS = (
 CHARGER_KEYS = (
     *("Name", "Authorization", "HeartBeatInterval", "Registration", "RetryInterval"),
     *("Mode", "AssumeSubprotocol", "CallTimeout", "PingInterval"),
-    *("SupplyVoltage", "SupplyPhases", "SerialNumber", "Repairs"),
+    *("SupplyVoltage", "SupplyPhases", "SerialNumber", "Repairs", "Tags"),
     *COMMON_KEYS,
 )
 MODEL_KEYS = ("Vendor", "Model", "Repairs")
@@ -184,11 +187,13 @@ def load_configuration(path: Path) -> Configuration:
     if "Chargers" not in found:
         root.member("Chargers").fail(f"this key is missing; a small example of the whole file is {EXAMPLE}")
     queue, days = found.get("MaxQueueSize"), found.get("CertificateDays")
+    common = _common({key: found[key] for key in COMMON_KEYS if key in found})
     return Configuration(
         max_queue_size=queue.integer(*MAX_QUEUE_SIZE_BOUNDS) if queue else Configuration().max_queue_size,
         cpo_name=found["CpoName"].short_text(MAX_CPO_NAME_LENGTH).strip() or None if "CpoName" in found else None,
         certificate_days=days.integer(*CERTIFICATE_DAYS_BOUNDS) if days else Configuration().certificate_days,
-        chargers=_chargers(found["Chargers"], _common({key: found[key] for key in COMMON_KEYS if key in found})),
+        chargers=_chargers(found["Chargers"], common),
+        common=MappingProxyType(common),
         id_tags=_id_tags(found["IdTags"]) if "IdTags" in found else MappingProxyType({}),
         repairs=_repairs(found["Repairs"]) if "Repairs" in found else MappingProxyType({}),
         models=tuple(_model(item) for item in found["Models"].items()) if "Models" in found else (),
@@ -280,8 +285,7 @@ def _charger(node: _Node, common: Mapping[str, Any]) -> ChargerSettings:
         given["heartbeat_interval_s"] = found["HeartBeatInterval"].integer(*HEARTBEAT_INTERVAL_BOUNDS_S)
     if "Registration" in found:
         given["registration"] = Registration(found["Registration"].choice(tuple(Registration)))
-    waits = {Registration.REJECTED: REJECTED_INTERVAL_S}
-    given["retry_interval_s"] = waits.get(given.get("registration", Registration.ACCEPTED), PENDING_INTERVAL_S)
+    given["retry_interval_s"] = retry_interval_s(given.get("registration", Registration.ACCEPTED))
     if "RetryInterval" in found:
         given["retry_interval_s"] = found["RetryInterval"].integer(*RETRY_INTERVAL_BOUNDS_S)
     if "Mode" in found:
@@ -298,7 +302,21 @@ def _charger(node: _Node, common: Mapping[str, Any]) -> ChargerSettings:
         given["serial_number"] = found["SerialNumber"].short_text(MAX_SERIAL_NUMBER_LENGTH)
     if "Repairs" in found:
         given["repairs"] = _repairs(found["Repairs"])
+    if "Tags" in found:
+        given["tags"] = _tags(found["Tags"])
     return ChargerSettings(name=_name(_required(node, found, "Name")), **given)
+
+
+def retry_interval_s(registration: Registration) -> int:
+    """How long a charger that is so registered is to wait where nobody says."""
+    return REJECTED_INTERVAL_S if registration is Registration.REJECTED else PENDING_INTERVAL_S
+
+
+def _tags(node: _Node) -> tuple[str, ...]:
+    tags = tuple(item.short_text(MAX_TAG_LENGTH) for item in node.items())
+    if len(tags) > MAX_TAGS or len(set(tags)) < len(tags):
+        node.fail(f"expected at most {MAX_TAGS} tags, each once")
+    return tags
 
 
 def _required(node: _Node, found: Mapping[str, _Node], key: str) -> _Node:
@@ -307,10 +325,15 @@ def _required(node: _Node, found: Mapping[str, _Node], key: str) -> _Node:
     return found[key]
 
 
+def is_routable(name: str) -> bool:
+    """Whether a name can be a part of URLs (REQUIREMENTS U-3)."""
+    return "/" not in name and "\\" not in name and name not in (".", "..")
+
+
 def _name(node: _Node) -> str:
     """A charger's name by REQUIREMENTS U-3."""
     name = node.short_text(MAX_NAME_LENGTH)
-    if "/" in name or "\\" in name or name in (".", ".."):
+    if not is_routable(name):
         node.fail("expected a name without / and \\ that is not . or .. (it becomes a part of URLs)")
     return name
 

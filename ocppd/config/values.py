@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 
 class Mode(StrEnum):
@@ -108,6 +109,15 @@ class ChargerSettings:
     read_configuration: bool = True
     #: Repairs of its messages that are switched on or off (docs/operations.md).
     repairs: Mapping[str, bool] = field(default_factory=dict)
+    #: What operators find it by.
+    tags: tuple[str, ...] = ()
+    #: It has a password in the records, which comes before `authorization`.
+    protected: bool = False
+
+    @property
+    def needs_password(self) -> bool:
+        """Whether nobody gets in by this name without a password."""
+        return self.protected or self.authorization is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +151,8 @@ class Configuration:
     #: How long certificates of chargers hold.
     certificate_days: int = 365
     chargers: Mapping[str, ChargerSettings] = field(default_factory=dict)
+    #: What holds for chargers that do not say otherwise, by the members of their settings.
+    common: Mapping[str, Any] = field(default_factory=dict)
     id_tags: Mapping[str, IdTagSettings] = field(default_factory=dict)
     #: Repairs that are switched for all chargers; then those of a model, then those of a charger.
     repairs: Mapping[str, bool] = field(default_factory=dict)

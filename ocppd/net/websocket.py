@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -22,14 +22,15 @@ from twisted.python.failure import Failure
 from ocppd.central.connection import Connection
 from ocppd.central.system import CentralSystem
 from ocppd.clock import Clock, DelayedCall
-from ocppd.config import ChargerSettings, Handshake, Mode
+from ocppd.config import ChargerSettings, Handshake
 from ocppd.errors import StorageUnavailable, UnknownCharger
 from ocppd.net.attempts import Lately
 from ocppd.net.backpressure import Backpressure
-from ocppd.net.credentials import matches, password_of
+from ocppd.net.credentials import password_of
 from ocppd.net.ending import Ending
 from ocppd.net.fast_frames import FastFrames
 from ocppd.net.identity import BadIdentity, NoEndpoint, base_url_of, identity_of
+from ocppd.net.login import Login, Verdict
 from ocppd.storage.records import ConnectedCharger
 
 log = Logger()
@@ -123,14 +124,31 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
 
     def onConnect(self, request: Any) -> Deferred[str | None]:
         """The checks 3 to 8 of REQUIREMENTS 1.3, in that order; Autobahn has done 2."""
-        try:
-            settings, subprotocol, unspoken = self._check(request)
-        except Refusal as refusal:
-            self._refusal_headers = refusal.headers
-            raise
-        known = self.factory.door.central.connecting(settings.name, self.remote_ip)
+        admitted = maybeDeferred(self._check, request)
+
+        def refused(failure: Failure) -> Failure:
+            if isinstance(failure.value, Refusal):
+                self._refusal_headers = failure.value.headers
+            elif failure.check(StorageUnavailable):
+                log.error("{ip}: a charger is refused, {reason}", ip=self.remote_ip, reason=failure.getErrorMessage())
+                self._refusal_headers = (("Retry-After", str(RETRY_AFTER_S)),)
+                raise ConnectionDeny(int(HTTPStatus.SERVICE_UNAVAILABLE), "storage is not available")
+            return failure
+
+        return admitted.addErrback(refused)
+
+    def _check(self, request: Any) -> Deferred[str | None]:
+        """Everything about a handshake. Fails with Refusal or StorageUnavailable."""
+        settings = self._identify()
         self.factory.pending += 1
-        known.addBoth(self.factory.looked_up)
+        checked = Deferred.fromCoroutine(self._check_password(settings, request.headers.get("authorization")))
+        checked.addCallback(lambda _: self._look_up(settings, *self._subprotocol(settings, request.protocols)))
+        return checked.addBoth(self.factory.looked_up)
+
+    def _look_up(self, settings: ChargerSettings, subprotocol: str | None, unspoken: bool) -> Deferred[str | None]:
+        """The charger may come in: issue its generation."""
+        if self._gone:  # while its password was being looked at
+            raise Refusal(HTTPStatus.BAD_REQUEST, "it has gone")
 
         def admit(known: ConnectedCharger) -> str | None:
             if self._gone:
@@ -140,15 +158,9 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
             self.autoPingInterval = settings.ping_interval_s
             return subprotocol
 
-        def unavailable(failure: Failure) -> None:
-            failure.trap(StorageUnavailable)
-            log.error("{charger}: refused, {reason}", charger=settings.name, reason=failure.getErrorMessage())
-            self._refusal_headers = (("Retry-After", str(RETRY_AFTER_S)),)
-            raise ConnectionDeny(int(HTTPStatus.SERVICE_UNAVAILABLE), "storage is not available")
+        return self.factory.door.central.connecting(settings.name, self.remote_ip).addCallback(admit)
 
-        return known.addCallbacks(admit, unavailable)
-
-    def _check(self, request: Any) -> tuple[ChargerSettings, str | None, bool]:
+    def _identify(self) -> ChargerSettings:
         door = self.factory.door
         refusing = door.ending.closing is not None or (door.ending.refusing and not self.came_early)
         if refusing or self.factory.pending >= PENDING_HANDSHAKES_LIMIT:
@@ -156,7 +168,7 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, (("Retry-After", str(RETRY_AFTER_S)),))
         try:
             name = identity_of(self.http_request_uri, door.charger_paths)
-            settings = door.central.chargers.configured(name)
+            return door.central.chargers.configured(name)
         except BadIdentity as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"bad identity: {error}") from None
         except NoEndpoint as error:
@@ -164,23 +176,21 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         except UnknownCharger:
             door.central.chargers.refused(name, self.remote_ip)
             raise Refusal(HTTPStatus.NOT_FOUND, f"unknown charger {name}") from None
-        self._check_password(settings, request.headers.get("authorization"))
-        subprotocol, unspoken = self._subprotocol(settings, request.protocols)
-        return settings, subprotocol, unspoken
 
-    def _check_password(self, settings: ChargerSettings, header: str | None) -> None:
-        if settings.authorization is None:
+    async def _check_password(self, settings: ChargerSettings, header: str | None) -> None:
+        if not settings.needs_password and header is None:
             return
         key = f"{self.remote_ip} {settings.name}"
         if self.factory.wrong_passwords.count(key) >= WRONG_PASSWORDS_LIMIT:
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong passwords", (("Retry-After", str(int(WINDOW_S))),))
-        password = password_of(header, settings.name)
-        if not matches(password, settings.authorization, tolerant=settings.mode is Mode.TOLERANT):
+        central = self.factory.door.central
+        login = await Login(central.registry, settings).of(password_of(header, settings.name))
+        if login is Verdict.WRONG:
             self.factory.wrong_passwords.add(key)
             reason = f"wrong or missing credentials for {settings.name}"
             raise Refusal(HTTPStatus.UNAUTHORIZED, reason, (("WWW-Authenticate", 'Basic realm="ocppd"'),))
-        if not matches(password, settings.authorization, tolerant=False):
-            self.factory.door.central.conformance.note(settings.name, "password-as-hex")
+        if login is Verdict.BY_DIGITS:
+            central.conformance.note(settings.name, "password-as-hex")
 
     def _subprotocol(self, settings: ChargerSettings, offered: list[str]) -> tuple[str | None, bool]:
         """W-1 to W-3: the subprotocol to name in the answer, and whether the connection is to be closed for want of one."""

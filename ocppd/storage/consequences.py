@@ -24,6 +24,7 @@ from ocppd.storage import (
     installed_certificates,
     local_list_effects,
     refused_actions,
+    registry_effects,
     reservations,
     security_events,
     wishes,
@@ -78,7 +79,13 @@ ON_MESSAGE: Final = joined(
     dict.fromkeys(NOTIFICATIONS, (charger_jobs.notified,)),
 )
 #: A call of ours was journaled, by its action; with its sequence.
-ON_CALL: Final = joined({"ChangeAvailability": (wishes.wished,), "ReserveNow": (reservations.requested,)})
+ON_CALL: Final = joined(
+    {
+        "ChangeAvailability": (wishes.wished,),
+        "ChangeConfiguration": (registry_effects.call_accepted,),
+        "ReserveNow": (reservations.requested,),
+    }
+)
 #: A call of ours has come to a final state, by its action. A late answer is another end.
 ON_END_OF_CALL: Final = joined(
     follow_ups.AFTER_CALLS,
@@ -87,7 +94,7 @@ ON_END_OF_CALL: Final = joined(
         "CancelReservation": (reservations.cancelled,),
         "CertificateSigned": (charger_certificates.signed_ended,),
         "ChangeAvailability": (wishes.answered,),
-        "ChangeConfiguration": (configuration.call_ended,),
+        "ChangeConfiguration": (configuration.call_ended, registry_effects.call_ended),
         "ClearChargingProfile": (charging_effects.clear_ended,),
         "DeleteCertificate": (installed_certificates.deleted,),
         "GetConfiguration": (configuration.call_ended,),

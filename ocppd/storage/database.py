@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -19,6 +20,8 @@ from ocppd.storage.migrate import migrate
 from ocppd.storage.probe import written
 from ocppd.storage.secrets import Secrets
 from ocppd.storage.unit import Unit
+
+T = TypeVar("T")
 
 #: Reads at the same time. They are operators', and Python runs one thread at a time.
 READERS = 4
@@ -66,6 +69,14 @@ class Database(ABC):
         except (Unreachable, SQLAlchemyError, self.writing.dialect.loaded_dbapi.Error, OSError) as error:
             raise self.unusable(reason(error)) from error
         return self.secrets(secret_key)
+
+    def first_read(self, read: Callable[[Unit], T]) -> T:
+        """What `read` gives, blocking. Raises StartFailed."""
+        try:
+            with self.transaction(self.writing) as connection:
+                return read(Unit(connection))
+        except (Unreachable, SQLAlchemyError, self.writing.dialect.loaded_dbapi.Error, OSError) as error:
+            raise self.unusable(reason(error)) from error
 
     @contextmanager
     def connected(self, engine: Engine) -> Iterator[Connection]:

@@ -23,6 +23,7 @@ from ocppd.storage import (
     nodes,
     notices,
     probe,
+    registry,
     transaction_lists,
     transactions,
 )
@@ -76,6 +77,7 @@ from ocppd.storage.records import (
     TransactionRecord,
     UnknownIdTag,
 )
+from ocppd.storage.registry_records import SqlRegistry
 from ocppd.storage.reservation_records import SqlReservations
 from ocppd.storage.secrets import Secrets
 from ocppd.storage.unit import Unit
@@ -125,12 +127,14 @@ class SqlStorage:
         self.files = SqlFiles(self)
         self.quarantine = SqlQuarantine(self)
         self.idempotency = SqlIdempotency(self, node, lambda: self._secrets)
+        self.registry = SqlRegistry(self)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""
         database = open_database(self._url, unsafe=self._unsafe)
         try:
             self._secrets = database.prepare(self._secret_key, probe.row_of(self._node))
+            self.registry.at_start = database.first_read(registry.all_entries)
         except BaseException:
             database.close()
             raise

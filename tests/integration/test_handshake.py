@@ -120,7 +120,7 @@ async def test_hs_10_unknown_identity(start: Any) -> None:
     running = start()
     for _ in range(2):
         assert (await handshake(running.port, "/ocppj/1.6/STRANGER", OFFER)).status == 404
-    [unknown] = running.central.chargers.unknown()
+    [unknown] = await running.central.registry.unknown("", 10)
     assert (unknown.name, unknown.remote_ip, unknown.attempts) == ("STRANGER", "127.0.0.1", 2)
 
 

@@ -30,7 +30,7 @@ async def test_a_new_charger_is_accepted(start: Any) -> None:
     daemon.configure(chargers("CP1", "CP9"))
     daemon.service.reload()
     assert await status(daemon.port, "CP9") == 101
-    assert daemon.central.chargers.unknown() == []
+    assert await daemon.central.registry.unknown("", 10) == []
     await peer.silence()
 
 

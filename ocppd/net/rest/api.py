@@ -19,6 +19,7 @@ from ocppd.central.conformance import Conformance
 from ocppd.central.feed import Feed
 from ocppd.central.local_lists import LocalLists
 from ocppd.central.queries import Queries
+from ocppd.central.registry import Registry
 from ocppd.central.reservations import Reservations
 from ocppd.clock import Clock
 from ocppd.net.files.room import FileRoom
@@ -155,6 +156,7 @@ class Api:
     reservations: Reservations
     local_lists: LocalLists
     conformance: Conformance
+    registry: Registry
     storage: Lists
     clock: Clock
     access: AccessRules

@@ -175,6 +175,19 @@ class InConfiguration(RequestError):
         super().__init__(f"id tag {tag!r} is in configs.json, which comes first; change it there")
 
 
+class NoCredentials(NotFound):
+    """The records have no password of the charger."""
+
+    what = "password in the records of charger"
+
+
+class ChargerInConfiguration(RequestError):
+    """The charger is in configs.json, and is changed there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"charger {name!r} is in configs.json, which comes first; change it there")
+
+
 class PreconditionFailed(RequestError):
     """It is not, or no longer, as If-Match or If-None-Match say; nothing was changed."""
 
@@ -242,6 +255,7 @@ KINDS: Final[Mapping[type[OcppdError], Kind]] = {
     Disconnected: Kind(409, "not-sent", "The command was not sent"),
     CallCancelled: Kind(409, "cancelled", "The command was cancelled"),
     InConfiguration: Kind(409, "in-configuration", "The id tag is in the configuration"),
+    ChargerInConfiguration: Kind(409, "charger-in-configuration", "The charger is in the configuration"),
     Conflict: Kind(409, "conflict", "It does not go together with what there is"),
     KeyOfAnother: Kind(409, "idempotency-key", "The Idempotency-Key is of another request"),
     KeyInProgress: Kind(409, "in-progress", "The request is being carried out"),

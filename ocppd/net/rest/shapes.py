@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import msgspec
 
-from ocppd.central.chargers import UnknownIdentity
 from ocppd.central.meter_values import Sample
 from ocppd.central.queries import ChargerView, node_name
 from ocppd.net.rest import state_shapes
@@ -29,6 +28,7 @@ from ocppd.storage.records import (
     UnknownIdTag,
 )
 from ocppd.storage.records.follow_ups import FollowUp
+from ocppd.storage.records.registry import UnknownIdentity
 from ocppd.v16.types import IdTagInfo
 
 Shape = dict[str, Any]
@@ -83,6 +83,7 @@ def charger(view: ChargerView) -> Shape:
             "heartbeatInterval": view.heartbeat_interval_s,
             "queued": view.queued if view.connected else None,
             **_boot(view.boot),
+            "tags": list(view.tags) or None,
             "acceptedWithoutBoot": view.accepted_without_boot or None,
             "clock": state_shapes.clock(view.connectors),
             "availability": state_shapes.availability(view.availability.get(0)),

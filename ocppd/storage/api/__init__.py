@@ -21,6 +21,7 @@ from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.api.idempotency import IdempotencyRecords
 from ocppd.storage.api.local_lists import LocalListRecords
 from ocppd.storage.api.quarantine import QuarantineRecords
+from ocppd.storage.api.registry import RegistryRecords
 from ocppd.storage.api.reservations import ReservationRecords
 from ocppd.storage.records import (
     Acceptance,
@@ -306,6 +307,10 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def files(self) -> FileRecords:
         """The files of the file room."""
+
+    @property
+    def registry(self) -> RegistryRecords:
+        """Chargers that operators have entered, passwords, and unknown identities."""
 
     @property
     def quarantine(self) -> QuarantineRecords:

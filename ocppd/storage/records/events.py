@@ -41,6 +41,8 @@ class EventKind(StrEnum):
     JOB_ENDED = "jobEnded"
     STATUS_WITHOUT_JOB = "statusWithoutJob"
     FILE_RECEIVED = "fileReceived"
+    CHARGER_CHANGED = "chargerChanged"
+    CREDENTIALS_CHANGED = "credentialsChanged"
 
 
 @dataclass(frozen=True, slots=True)

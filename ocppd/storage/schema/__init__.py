@@ -46,6 +46,7 @@ from ocppd.storage.schema.journal import (
 )
 from ocppd.storage.schema.local_lists import IS_FOLLOWING, local_lists
 from ocppd.storage.schema.quarantine import deviations, quarantine, quarantine_forgotten
+from ocppd.storage.schema.registry import charger_changes, charger_entries, charger_passwords, unknown_chargers
 from ocppd.storage.schema.reservations import IS_LIVE, reservation_numbers, reservations
 
 __all__ = [
@@ -70,7 +71,10 @@ __all__ = [
     "certificate_lists",
     "certificate_requests",
     "charger_certificates",
+    "charger_changes",
+    "charger_entries",
     "charger_jobs",
+    "charger_passwords",
     "chargers",
     "charging_profile_ids",
     "charging_profiles",
@@ -102,5 +106,6 @@ __all__ = [
     "security_events",
     "statuses",
     "transactions",
+    "unknown_chargers",
     "unknown_id_tags",
 ]

@@ -20,6 +20,7 @@ from ocppd.net.rest.parameters import (
     boolean,
     choice,
     encode_cursor,
+    instant,
     integer,
     page,
     sequence,
@@ -29,6 +30,7 @@ from ocppd.net.rest.problems import NoConnection, NoConnector
 from ocppd.net.rest.routing import Incoming, Route
 from ocppd.net.rest.v1.configuration_shapes import capabilities
 from ocppd.storage.records import ConnectorRecord
+from ocppd.v16.enums import ChargePointStatus
 from ocppd.v16.types import RegistrationStatus
 
 #: Chargers that one request looks at for those that pass its filters; the cursor leads on from there.
@@ -43,6 +45,11 @@ FILTERS: Final[Mapping[str, Test]] = {
     "vendor": lambda view, wanted: view.boot is not None and view.boot.vendor == wanted,
     "model": lambda view, wanted: view.boot is not None and view.boot.model == wanted,
     "firmware": lambda view, wanted: view.boot is not None and view.boot.firmware_version == wanted,
+    "tag": lambda view, wanted: wanted in view.tags,
+    "status": lambda view, wanted: any(connector.status == wanted for connector in view.connectors),
+    # Who is connected to another node is seen there, just now.
+    "lastSeenSince": lambda view, since_ms: view.connected or (view.last_seen_ms is not None and view.last_seen_ms >= since_ms),
+    "lastSeenUntil": lambda view, until_ms: view.last_seen_ms is not None and view.last_seen_ms < until_ms,
 }
 CHARGERS_QUERY: Final = {
     **page(text),
@@ -51,8 +58,11 @@ CHARGERS_QUERY: Final = {
     "vendor": text,
     "model": text,
     "firmware": text,
+    "tag": text,
+    "status": choice(ChargePointStatus),
+    "lastSeenSince": instant,
+    "lastSeenUntil": instant,
 }
-UNKNOWN_QUERY: Final = page(text)
 ROWS_QUERY: Final = page(sequence)
 
 
@@ -60,7 +70,7 @@ async def list_chargers(api: Api, incoming: Incoming) -> Response:
     """`GET /chargers`: in order of their names."""
     wanted = incoming.page(CHARGERS_QUERY)
     behind = wanted.after
-    names = iter([name for name in api.chargers.names() if behind is None or name > behind])
+    names = iter([name for name in _names(api, wanted.filters) if behind is None or name > behind])
     found: list[ChargerView] = []
     looked_at = 0
     while len(found) <= wanted.limit and looked_at < MAX_LOOKED_AT:
@@ -71,6 +81,12 @@ async def list_chargers(api: Api, incoming: Incoming) -> Response:
         behind = chunk[-1]
         found += [view for view in await api.queries.chargers(chunk) if _passes(view, wanted.filters)]
     return _chargers(found, wanted, behind)
+
+
+def _names(api: Api, filters: Mapping[str, Any]) -> list[str]:
+    """The chargers that may pass: tags are known without their records."""
+    names, tag = api.chargers.names(), filters.get("tag")
+    return names if tag is None else [name for name in names if tag in api.chargers.settings(name).tags]
 
 
 def _passes(view: ChargerView, filters: Mapping[str, Any]) -> bool:
@@ -155,14 +171,6 @@ def _connector(view: ChargerView, connector_id: str) -> ConnectorRecord:
     raise NoConnector(connector_id)
 
 
-async def list_unknown_chargers(api: Api, incoming: Incoming) -> Response:
-    """`GET /unknown-chargers`: in order of their names."""
-    wanted = incoming.page(UNKNOWN_QUERY)
-    identities = sorted(api.chargers.unknown(), key=lambda identity: identity.name)
-    left = [identity for identity in identities if wanted.after is None or identity.name > wanted.after]
-    return page_answer(left, wanted.limit, shapes.unknown_charger, lambda identity: identity.name)
-
-
 ROUTES: Final = (
     Route("GET", "/api/v1/chargers", list_chargers),
     Route("GET", "/api/v1/chargers/<name>", get_charger),
@@ -171,5 +179,4 @@ ROUTES: Final = (
     Route("GET", "/api/v1/chargers/<name>/connectors", list_connectors),
     Route("GET", "/api/v1/chargers/<name>/connectors/<connector_id>", get_connector),
     Route("GET", "/api/v1/chargers/<name>/connectors/<connector_id>/history", list_history),
-    Route("GET", "/api/v1/unknown-chargers", list_unknown_chargers),
 )
