@@ -43,6 +43,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         reservations=central.reservations,
         local_lists=central.local_lists,
         conformance=central.conformance,
+        fleet_jobs=central.fleet_jobs,
         storage=storage,
         clock=reactor,
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),

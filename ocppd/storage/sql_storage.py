@@ -34,6 +34,7 @@ from ocppd.storage.configuration_records import SqlConfiguration
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
 from ocppd.storage.file_records import SqlFiles
+from ocppd.storage.fleet_job_records import SqlFleetJobs
 from ocppd.storage.follow_up_records import SqlFollowUps
 from ocppd.storage.local_list_records import SqlLocalLists
 from ocppd.storage.quarantine_records import SqlQuarantine
@@ -123,6 +124,7 @@ class SqlStorage:
         self.charger_jobs = SqlJobs(self)
         self.files = SqlFiles(self)
         self.quarantine = SqlQuarantine(self)
+        self.fleet_jobs = SqlFleetJobs(self, node, lambda: self._secrets)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -174,6 +174,7 @@ class Served:
             reservations=self.system.reservations,
             local_lists=self.system.local_lists,
             conformance=self.system.conformance,
+            fleet_jobs=self.system.fleet_jobs,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

@@ -41,6 +41,8 @@ class EventKind(StrEnum):
     JOB_ENDED = "jobEnded"
     STATUS_WITHOUT_JOB = "statusWithoutJob"
     FILE_RECEIVED = "fileReceived"
+    FLEET_JOB_PAUSED = "fleetJobPaused"
+    FLEET_JOB_ENDED = "fleetJobEnded"
 
 
 @dataclass(frozen=True, slots=True)
