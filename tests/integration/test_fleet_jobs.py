@@ -12,9 +12,13 @@ import pytest_twisted
 from twisted.internet import reactor, task
 
 from ocppd.bus.local import LocalBus, LocalHub
+from ocppd.central.fleet_jobs import new_job
 from ocppd.clock import now_ms
+from ocppd.storage.records.fleet_jobs import FleetJob, FleetRowState
 from ocppd.storage.sql_storage import SqlStorage
+from ocppd.v16.core import ClearCacheRequest
 from support import postgresql
+from support.central import Running, chargers
 from support.rest import Answered, Script, Served, silent
 
 ensure = pytest_twisted.ensureDeferred
@@ -336,3 +340,43 @@ async def test_bad_requests(served: Served) -> None:
     assert (await told("POST", PATH, b"[]", Content_Type="application/json"))[0] == 422
     assert (await told("POST", PATH, b"{}", Content_Type="text/plain"))[0] == 415
     assert (await served.get(path)).json["state"] == "done"
+
+
+# The daemon
+
+
+@ensure
+async def test_the_daemon_goes_on_by_itself(tmp_path: Path) -> None:
+    """A daemon takes the steps of jobs, those of the run before too; what is read again of them is all in the records."""
+    configuration = chargers(*NAMES)
+    running = Running(tmp_path, configuration).start()
+    wish = new_job(
+        "ClearCache",
+        ClearCacheRequest(),
+        "{}",
+        NAMES,
+        rate_tenths=20,
+        canary=0,
+        offline=False,
+        ttl_s=None,
+        created_ms=now_ms(reactor),
+    )
+    made = await running.central.fleet_jobs.create(wish)
+    await ended_rows(running, made.job_id, 1)
+    await running.stop()
+    running = Running(tmp_path, configuration).start()
+    try:
+        job = await ended_rows(running, made.job_id, 4)
+        assert dict(job.counts) == {FleetRowState.FAILED: 4}
+    finally:
+        await running.stop()
+
+
+async def ended_rows(running: Running, job_id: int, count: int) -> FleetJob:
+    """The job once so many of its chargers have failed."""
+    for _ in range(1000):
+        job = await running.central.fleet_jobs.read(job_id)
+        if job.counts.get(FleetRowState.FAILED, 0) >= count:
+            return job
+        await task.deferLater(reactor, 0.02)
+    raise AssertionError(job)
