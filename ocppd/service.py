@@ -52,6 +52,8 @@ EXPIRY_INTERVAL_S: Final = 5.0
 STOPS_INTERVAL_S: Final = 60.0
 #: How often those who follow chargers see what is due.
 SWEEP_INTERVAL_S: Final = 5.0
+#: How often jobs over many chargers go on, where there are some.
+PUMP_INTERVAL_S: Final = 0.2
 #: How often the file room is looked through for what is too old or too much.
 TIDY_INTERVAL_S: Final = 900.0
 #: How often what storage has refused is tried again: soon enough for everything to be well five seconds after its return.
@@ -142,6 +144,7 @@ class OcppdService(Service):
         self._repeat(self._expire, EXPIRY_INTERVAL_S)
         self._repeat(self.central.retry, RETRY_INTERVAL_S)
         self._repeat(self.central.sweep, SWEEP_INTERVAL_S)
+        self._repeat(self.central.fleet_jobs.pump, PUMP_INTERVAL_S)
         self._repeat(self._look_for_missing_stops, STOPS_INTERVAL_S)
         self._repeat(self._tidy_files, TIDY_INTERVAL_S)
         if storage.shared:

@@ -30,6 +30,7 @@ from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
 from ocppd.central.ends import Ends, Hooks
 from ocppd.central.feed import Feed
+from ocppd.central.fleet_jobs import FleetJobs
 from ocppd.central.follow_ups import FollowUps
 from ocppd.central.foreign_tags import External, ForeignTags, Purpose, Question
 from ocppd.central.forgetting import Forgetting
@@ -100,6 +101,7 @@ class CentralSystem:
         self.certificates = CertificateDesk(
             storage, self.chargers, clock, workshop or Workshop(), self._submit, self.capabilities.chain_size
         )
+        self.fleet_jobs = FleetJobs(storage.fleet_jobs, self.commands, clock)
         self._watchers = self._make_watchers()
         self._foreign = ForeignTags(storage, self.rules, external)
         self._wiring = self._make_wiring()
@@ -120,6 +122,7 @@ class CentralSystem:
             self.reservations,
             self.local_lists,
             JobWatcher(storage.charger_jobs),
+            self.fleet_jobs,
             ConfigurationWatcher(storage.configuration, self.mirror, self.chargers, clock, allowed),
             Forgetting(storage.idempotency),
         )

@@ -44,6 +44,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         local_lists=central.local_lists,
         conformance=central.conformance,
         registry=central.registry,
+        fleet_jobs=central.fleet_jobs,
         storage=storage,
         clock=reactor,
         access=AccessRules.from_machine(gateway_may_call=settings.gateway_may_call),

@@ -20,6 +20,7 @@ from ocppd.storage import (
     charger_jobs,
     charging_effects,
     configuration,
+    fleet_job_steps,
     follow_ups,
     installed_certificates,
     local_list_effects,
@@ -107,7 +108,10 @@ ON_END_OF_CALL: Final = joined(
     },
 )
 #: The same, whatever its action.
-ON_END_OF_ANY_CALL: Final[tuple[Callable[[Unit, EndedCall], None], ...]] = (refused_actions.call_ended,)
+ON_END_OF_ANY_CALL: Final[tuple[Callable[[Unit, EndedCall], None], ...]] = (
+    refused_actions.call_ended,
+    fleet_job_steps.call_ended,
+)
 _ENDED = Statement(
     select(
         messages.c.sequence,

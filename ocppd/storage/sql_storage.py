@@ -35,6 +35,7 @@ from ocppd.storage.configuration_records import SqlConfiguration
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
 from ocppd.storage.file_records import SqlFiles
+from ocppd.storage.fleet_job_records import SqlFleetJobs
 from ocppd.storage.follow_up_records import SqlFollowUps
 from ocppd.storage.idempotency_records import SqlIdempotency
 from ocppd.storage.local_list_records import SqlLocalLists
@@ -128,6 +129,7 @@ class SqlStorage:
         self.quarantine = SqlQuarantine(self)
         self.idempotency = SqlIdempotency(self, node, lambda: self._secrets)
         self.registry = SqlRegistry(self)
+        self.fleet_jobs = SqlFleetJobs(self, node, lambda: self._secrets)
 
     def start(self) -> None:
         """Open and migrate, blocking. Raises StartFailed."""

@@ -175,6 +175,7 @@ class Served:
             local_lists=self.system.local_lists,
             conformance=self.system.conformance,
             registry=self.system.registry,
+            fleet_jobs=self.system.fleet_jobs,
             storage=self.storage,
             clock=clock,
             access=access or AccessRules(),

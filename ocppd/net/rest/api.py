@@ -17,6 +17,7 @@ from ocppd.central.commands import Commands
 from ocppd.central.configuration import Mirror
 from ocppd.central.conformance import Conformance
 from ocppd.central.feed import Feed
+from ocppd.central.fleet_jobs import FleetJobs
 from ocppd.central.local_lists import LocalLists
 from ocppd.central.queries import Queries
 from ocppd.central.registry import Registry
@@ -27,6 +28,7 @@ from ocppd.net.rest.access import AccessRules
 from ocppd.storage.api.certificates import CertificateRecords, SecurityEventRecords
 from ocppd.storage.api.charger_jobs import JobRecords
 from ocppd.storage.api.charging import ChargingRecords
+from ocppd.storage.api.fleet_jobs import FleetJobRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.api.idempotency import IdempotencyRecords
 from ocppd.storage.api.local_lists import LocalListRecords
@@ -111,6 +113,10 @@ class Lists(IdTags, Protocol):
         """Firmware, diagnostics and logs."""
 
     @property
+    def fleet_jobs(self) -> FleetJobRecords:
+        """Jobs over many chargers."""
+
+    @property
     def quarantine(self) -> QuarantineRecords:
         """Frames that broke the specification."""
 
@@ -157,6 +163,7 @@ class Api:
     local_lists: LocalLists
     conformance: Conformance
     registry: Registry
+    fleet_jobs: FleetJobs
     storage: Lists
     clock: Clock
     access: AccessRules

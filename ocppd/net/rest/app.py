@@ -41,6 +41,7 @@ from ocppd.net.rest.v1 import (
     events,
     files,
     firmware,
+    fleet_jobs,
     id_tag_import,
     id_tags,
     local_lists,
@@ -86,6 +87,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *logs.ROUTES,
     *files.ROUTES,
     *conformance.ROUTES,
+    *fleet_jobs.ROUTES,
 )
 
 

@@ -46,6 +46,9 @@ MEMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "securityEventId": int,
     "jobId": int,
     "fileId": int,
+    "succeeded": int,
+    "failed": int,
+    "skipped": int,
     "size": int,
 }
 #: States in which the time to live of a call matters.
@@ -211,7 +214,7 @@ def event(record: Event) -> Shape:
         {
             "id": record.sequence,
             "type": record.kind,
-            "charger": record.charger,
+            "charger": record.charger or None,
             "at": instant(record.at_ms),
             **members,
             "message": None if record.message is None else message(record.message),

@@ -17,6 +17,7 @@ from ocppd.storage.api.charger_jobs import JobRecords
 from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.configuration import ConfigurationRecords
 from ocppd.storage.api.files import FileRecords
+from ocppd.storage.api.fleet_jobs import FleetJobRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
 from ocppd.storage.api.idempotency import IdempotencyRecords
 from ocppd.storage.api.local_lists import LocalListRecords
@@ -303,6 +304,10 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def charger_jobs(self) -> JobRecords:
         """Firmware, diagnostics and logs."""
+
+    @property
+    def fleet_jobs(self) -> FleetJobRecords:
+        """Jobs over many chargers."""
 
     @property
     def files(self) -> FileRecords:

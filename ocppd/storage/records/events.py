@@ -43,6 +43,8 @@ class EventKind(StrEnum):
     FILE_RECEIVED = "fileReceived"
     CHARGER_CHANGED = "chargerChanged"
     CREDENTIALS_CHANGED = "credentialsChanged"
+    FLEET_JOB_PAUSED = "fleetJobPaused"
+    FLEET_JOB_ENDED = "fleetJobEnded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from ocppd.storage.schema.charging import (
     charging_templates,
 )
 from ocppd.storage.schema.configuration import configuration, configuration_readings, refused_actions
+from ocppd.storage.schema.fleet_jobs import fleet_job_rows, fleet_jobs
 from ocppd.storage.schema.follow_ups import IS_UNDECIDED, IS_UNTOLD, IS_WISH, follow_ups
 from ocppd.storage.schema.idempotency import idempotency_keys
 from ocppd.storage.schema.journal import (
@@ -86,6 +87,8 @@ __all__ = [
     "events",
     "file_tokens",
     "files",
+    "fleet_job_rows",
+    "fleet_jobs",
     "follow_ups",
     "id_tags",
     "idempotency_keys",
