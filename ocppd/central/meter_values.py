@@ -19,6 +19,8 @@ from ocppd.v16.types import MeterValue
 
 ENERGY: Final = "Energy."
 REGISTER: Final = "Energy.Active.Import.Register"
+#: How the measurands end that only grow.
+ANY_REGISTER: Final = ".Register"
 #: M-6: what a unit is worth in the one that is compared; text keeps what was sent.
 NORMAL_UNITS: Final[dict[str, tuple[str, Decimal]]] = {
     "kWh": ("Wh", Decimal(1000)),
@@ -105,11 +107,25 @@ class Sample:
 
 def samples_of(text: str) -> list[Sample]:
     """The samples of a row; what cannot be read as one is left out, what is empty too (M-3)."""
+    return [_sample(value) for value in _values(text) if _is_sample(value)]
+
+
+def registers_of(text: str) -> list[Sample]:
+    """Those that are of registers. The others, which are nearly all, cost next to nothing."""
+    return [_sample(value) for value in _values(text) if _is_sample(value) and _is_of_register(value)]
+
+
+def _values(text: str) -> list[Any]:
     try:
         values = _samples(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
-    return [_sample(value) for value in values if _is_sample(value)] if isinstance(values, list) else []
+    return values if isinstance(values, list) else []
+
+
+def _is_of_register(value: dict[str, Any]) -> bool:
+    measurand = value.get("measurand")
+    return not (isinstance(measurand, str) and measurand) or measurand.endswith(ANY_REGISTER)
 
 
 def _is_sample(value: Any) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred
 
 from ocppd.central.handlers import Charger
-from ocppd.central.meter_values import samples_of
+from ocppd.central.meter_values import registers_of
 from ocppd.central.watching import Watcher
 from ocppd.storage.api import Storage
 from ocppd.storage.records import MeterValueFilter, MeterValueRecord, TransactionFilter, TransactionRecord, TransactionState
@@ -23,10 +24,11 @@ AT_ONCE: Final = 500
 MOST: Final = 20_000
 #: Of the charger's latest transactions the one that a stop without an id has found.
 LATEST: Final = 10
-REGISTER: Final = ".Register"
 
 #: What is measured, on which phase, where.
 Series = tuple[str, str | None, str | None]
+#: When it was measured, the place of its row, what, and how much.
+Reading = tuple[int, int, Series, Decimal]
 
 
 class Registers(Watcher):
@@ -46,8 +48,7 @@ class Registers(Watcher):
         found = await self._stopped(charger, transaction_id)
         if found is None or found.charger != charger or FLAG in found.flags:
             return
-        values = await self._values(found.transaction_id)
-        if falls(values):
+        if falls(await self._readings(found.transaction_id)):
             await self._storage.follow_ups.flag_transaction(found.transaction_id, FLAG)
 
     async def _stopped(self, charger: str, transaction_id: int) -> TransactionRecord | None:
@@ -58,29 +59,34 @@ class Registers(Watcher):
         reconciled = [each for each in latest if "reconciled" in each.flags]
         return max(reconciled, key=lambda each: each.stop_received_ms or 0, default=None)
 
-    async def _values(self, transaction_id: int) -> list[MeterValueRecord]:
+    async def _readings(self, transaction_id: int) -> list[Reading]:
+        """Its registers. Each portion of rows is read when it comes: all at once would hold up every charger of this node."""
         which = MeterValueFilter(transaction_id=transaction_id)
-        found: list[MeterValueRecord] = []
-        after: int | None = None
-        while len(found) < MOST:
+        found: list[Reading] = []
+        count, after = 0, None
+        while count < MOST:
             some = await self._storage.list_meter_values(which, after, AT_ONCE)
-            found += some
+            found += readings(some)
             if len(some) < AT_ONCE:
                 break
-            after = some[-1].sequence + 1
+            count, after = count + len(some), some[-1].sequence + 1
         return found
 
 
-def falls(values: Iterable[MeterValueRecord]) -> bool:
-    """Whether a register of these values of one transaction is lower at a later instant. Pure."""
+def readings(values: Iterable[MeterValueRecord]) -> Iterator[Reading]:
+    """The registers of these values that are numbers. Pure."""
+    for value in values:
+        for sample in registers_of(value.samples):
+            if isinstance(sample.value, Decimal):
+                series = (sample.measurand, sample.phase, sample.location)
+                yield value.timestamp_ms, value.sequence, series, sample.value
+
+
+def falls(found: Iterable[Reading]) -> bool:
+    """Whether a register of one transaction is lower at a later instant. Pure."""
     highest: dict[Series, Decimal] = {}
-    for value in sorted(values, key=lambda each: (each.timestamp_ms, each.sequence)):
-        for sample in samples_of(value.samples):
-            number = sample.value
-            if not sample.measurand.endswith(REGISTER) or not isinstance(number, Decimal):
-                continue
-            series = (sample.measurand, sample.phase, sample.location)
-            if number < highest.setdefault(series, number):
-                return True
-            highest[series] = number
+    for _, _, series, number in sorted(found, key=itemgetter(0, 1)):
+        if number < highest.setdefault(series, number):
+            return True
+        highest[series] = number
     return False

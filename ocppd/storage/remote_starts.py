@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Select, Text, and_, bindparam, exists, func, 
 
 from ocppd.storage.records import NewCall
 from ocppd.storage.schema import IS_OUR_CALL, configuration, messages, remote_starts
+from ocppd.storage.spellings import at_most
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 from ocppd.v16.configuration_keys import key_of
 
@@ -55,10 +56,10 @@ def _waiting(what: Any) -> Select[Any]:
 
 #: Whether there is one.
 EXPECTED: Final = exists(_waiting(remote_starts.c.sequence))
-_calls = messages.alias("calls")
-#: The id of the oldest one's message, for an insert.
-MESSAGE_ID: Final = (
-    select(_calls.c.message_id).where(_calls.c.sequence == _waiting(func.min(remote_starts.c.sequence)).scalar_subquery())
+#: The id of its message, for an insert. Where a charger has accepted several it is about to begin the last one: those before
+#: have come to nothing there. One that it has not answered yet comes after those.
+MESSAGE_ID: Final = at_most(
+    _waiting(messages.c.message_id).order_by(messages.c.outcome.is_(None), remote_starts.c.sequence.desc()), 1
 ).scalar_subquery()
 
 _OF_CALL = select(messages.c.sequence).where(messages.c.message_id == bindparam("the_id"), IS_OUR_CALL).scalar_subquery()

@@ -10,7 +10,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 
-from ocppd.storage.records import CallEnd, EventFilter, EventKind, MessageState, Started
+from ocppd.storage.records import CallEnd, EventFilter, EventKind, MessageState, RemoteStart, Started
 from ocppd.storage.records.follow_ups import BOOT_MS, TRIGGER_MS, FollowUpState
 from ocppd.storage.sql_storage import SqlStorage
 from support import postgresql
@@ -20,10 +20,12 @@ ensure = pytest_twisted.ensureDeferred
 STATE = FollowUpState
 
 
-async def ended(storage: SqlStorage, message_id: str, action: str, payload: Any, outcome: str | None = "Accepted") -> None:
+async def ended(
+    storage: SqlStorage, message_id: str, action: str, payload: Any, outcome: str | None = "Accepted", **members: Any
+) -> None:
     """A call of ours that was sent at noon, and answered a second later."""
     frame = json.dumps([2, message_id, action, payload])
-    await storage.call_created(call(message_id, action=action, frame=frame, redacted=frame), 1)
+    await storage.call_created(call(message_id, action=action, frame=frame, redacted=frame, **members), 1)
     answer = json.dumps([3, message_id, {"status": outcome}])
     end = CallEnd(message_id, MessageState.COMPLETED, NOON_MS + 1000, outcome, answer)
     await storage.call_ended(end)
@@ -116,6 +118,24 @@ async def test_transactions(storage: SqlStorage) -> None:
     await told(storage, 1, "Preparing", 3)
     await told(storage, 1, "Available", 4)
     assert await states(storage, "start") == [(None, STATE.FAILED)]
+
+
+@ensure
+async def test_a_remote_start_that_is_asked_for_again(storage: SqlStorage) -> None:
+    """T-9, N-6: the transaction is that of the remote start that was accepted last, not of one that came to nothing before."""
+    waiting = {"remote_start": RemoteStart(None, "tag1")}
+    for message_id in ("first", "second"):
+        await ended(storage, message_id, "RemoteStartTransaction", {"idTag": "Tag1"}, **waiting)
+        await told(storage, 1, "Preparing", 3)
+        if message_id == "first":
+            await told(storage, 1, "Available", 4)
+    frame = json.dumps([2, "third", "RemoteStartTransaction", {"idTag": "Tag1"}])
+    await storage.call_created(call("third", action="RemoteStartTransaction", frame=frame, redacted=frame, **waiting), 1)
+    started = await storage.transaction_started(inbound("StartTransaction", received_ms=NOON_MS + 5000), start())
+    record = await storage.read_transaction(started.transaction_id)
+    assert record is not None and record.remote_start == "second"
+    assert await states(storage, "first") == [(None, STATE.FAILED)]
+    assert await states(storage, "second") == [(None, STATE.SEEN)]
 
 
 @ensure

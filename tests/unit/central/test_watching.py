@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.central.registers import falls
+from ocppd.central.meter_values import registers_of, samples_of
+from ocppd.central.registers import falls, readings
 from ocppd.central.watching import Awaited, Watcher, Watchers
 from ocppd.storage.records import MeterValueRecord
 from ocppd.v16.core import ClearCacheRequest, HeartbeatConfirmation, HeartbeatRequest
@@ -105,4 +106,15 @@ class RegisterTests(SynchronousTestCase):
         )
         for expected, samples in cases:
             values = [value(minute, text) for minute, text in enumerate(samples)]
-            self.assertEqual(falls(reversed(values)), expected, samples)
+            self.assertEqual(falls(readings(reversed(values))), expected, samples)
+
+    def test_what_is_read(self) -> None:
+        """M-2, M-7: of a row that measures much only the registers are read, those without a measurand included."""
+        text = (
+            '[{"value":"1"},{"value":"2","measurand":"Energy.Reactive.Import.Register"},{"value":"3","measurand":"Voltage"},'
+            '{"value":"4","measurand":""},{"value":"5","measurand":7},{"value":""},5,{"value":"6","measurand":"SoC"}]'
+        )
+        wanted = [sample for sample in samples_of(text) if sample.measurand.endswith(".Register")]
+        self.assertEqual([sample.raw_value for sample in wanted], ["1", "2", "4", "5"])
+        self.assertEqual(registers_of(text), wanted)
+        self.assertEqual(registers_of("no JSON") + registers_of("7"), [])
