@@ -66,7 +66,8 @@ def is_hash_of(text: str, key: bytes) -> bool:
 def _hash(key: bytes, salt: bytes, cost: int, block: int, lanes: int) -> bytes:
     # OpenSSL wants room for what it needs beside the blocks.
     room = 128 * cost * block * lanes + 1024**2
-    return hashlib.scrypt(key, salt=salt, n=cost, r=block, p=lanes, maxmem=room, dklen=HASH_BYTES)
+    # A digest of it, because HMAC, which scrypt begins with, fills a key up with zeros: keys may end with some.
+    return hashlib.scrypt(hashlib.sha256(key).digest(), salt=salt, n=cost, r=block, p=lanes, maxmem=room, dklen=HASH_BYTES)
 
 
 def _text(data: bytes) -> str:

@@ -83,7 +83,7 @@ async def test_a_charger_is_entered_changed_and_deleted(served: Served) -> None:
     assert (await change(served, "POST", CHARGERS, {"name": "New 1"})).slug == "conflict"
     assert (await change(served, "PUT", f"{CHARGERS}/X", {}, If_None_Match="*")).status == 201
     assert (await change(served, "PUT", f"{CHARGERS}/X", {}, If_None_Match="*")).status == 412
-    events = (await served.get("/api/v1/events?kind=chargerChanged&charger=New%201")).json["items"]
+    events = (await served.get("/api/v1/events?type=chargerChanged&charger=New%201")).json["items"]
     assert [event["change"] for event in reversed(events)] == ["created", "updated", "deleted", "created"]
 
 
