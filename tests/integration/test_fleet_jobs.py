@@ -121,6 +121,21 @@ async def test_chosen_by_product(served: Served) -> None:
 
 
 @ensure
+async def test_chosen_by_tags(served: Served) -> None:
+    """Of chargers that an operator has tagged those with all the tags are meant, in order of their names."""
+    for name, tags in (("D1", ["north", "new"]), ("D2", ["north"]), ("D3", ["north", "new"])):
+        entered = await served.request(
+            "PUT", f"/api/v1/chargers/{name}", json.dumps({"tags": tags}).encode(), {"Content-Type": "application/json"}
+        )
+        assert entered.status == 201, entered
+    path = await ordered(served, select={"tags": ["new", "north"]}, offline="queue")
+    job = (await served.get(path)).json
+    assert [each["charger"] for each in job["items"]] == ["D1", "D3"]
+    refused = await served.post(PATH, wish(select={"tags": ["south"]}))
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/select")
+
+
+@ensure
 async def test_a_canary_that_fails(served: Served) -> None:
     """The job pauses before the others are asked, and goes on when it is resumed."""
     links = [await served.connect("CP1", saying("Rejected")), await served.connect("CP2")]
@@ -268,7 +283,7 @@ BAD: tuple[tuple[Any, list[str]], ...] = (
     (wish(select=None), ["/select"]),
     (wish(select=["CP1"]), ["/select"]),
     (wish(select={}), ["/select"]),
-    (wish(select={"tags": ["north"]}), ["/select/tags"]),
+    (wish(select={"tags": "north"}), ["/select/tags"]),
     (wish(select={"names": "CP1"}), ["/select/names"]),
     (wish(select={"names": []}), ["/select/names"]),
     (wish(select={"names": ["CP1", "CP9", 7, "", "CP1"]}), [f"/select/names/{place}" for place in (1, 2, 3, 4)]),

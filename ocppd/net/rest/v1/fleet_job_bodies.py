@@ -42,6 +42,7 @@ class SelectBody(msgspec.Struct, frozen=True, kw_only=True):
     """Which chargers; all that is given must be so."""
 
     names: tuple[ChargerName, ...] | UnsetType = UNSET
+    tags: tuple[ChargerName, ...] | UnsetType = UNSET
     vendor: ProductText | UnsetType = UNSET
     model: ProductText | UnsetType = UNSET
     firmware: ProductText | UnsetType = UNSET
@@ -60,11 +61,12 @@ class JobBody(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A body that is right by itself. `names` None: any; `product` None: whatever they are."""
+    """A body that is right by itself. `names` None: any; `product` None: whatever they are. Of `tags` they must have all."""
 
     action: str
     request: Message
     names: tuple[str, ...] | None
+    tags: frozenset[str]
     product: ProductFilter | None
     #: As it was written, but for the names, which are in the rows.
     selected: dict[str, Any]
@@ -91,6 +93,7 @@ def read_wish(value: dict[str, Any], knows: Callable[[str], bool]) -> Wish:
         action=body.action,
         request=request,
         names=None if isinstance(select.names, UnsetType) else select.names,
+        tags=frozenset() if isinstance(select.tags, UnsetType) else frozenset(select.tags),
         product=None if product == ProductFilter() else product,
         selected={name: text for name, text in rest["select"].items() if name != "names"},
         rate_tenths=int(body.rate * 10),
@@ -124,7 +127,7 @@ def _beyond(value: dict[str, Any], knows: Callable[[str], bool]) -> Iterator[Vio
 
 def _select(select: dict[str, Any], knows: Callable[[str], bool]) -> Iterator[Violation]:
     if not select:
-        yield wrong("/select", "expected names, vendor, model or firmware")
+        yield wrong("/select", "expected names, tags, vendor, model or firmware")
     names = select.get("names")
     if not isinstance(names, list):
         return

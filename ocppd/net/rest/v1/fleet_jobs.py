@@ -53,6 +53,8 @@ async def create(api: Api, incoming: Incoming) -> Response:
 async def _chosen(api: Api, wish: Wish) -> list[str]:
     """The chargers that are meant: in the order in which they were named, else in that of their names."""
     names = api.chargers.names() if wish.names is None else list(wish.names)
+    if wish.tags:
+        names = [name for name in names if wish.tags <= set(api.chargers.settings(name).tags)]
     if wish.product is not None:
         told = set(await api.storage.fleet_jobs.matching(wish.product))
         names = [name for name in names if name in told]
