@@ -175,8 +175,10 @@ def clear_ended(unit: Unit, ended: EndedCall) -> None:
     named = [row for row in rows if is_named(row, request)]
     if ended.state in (MessageState.TIMEOUT, MessageState.UNKNOWN):
         mirror.doubted(unit, named, ended.sequence, ended.ended_ms)
+        mirror.outlive_again(unit, named)
     elif ended.answer is None:
-        return
+        if ended.state is not MessageState.CANCELLED:
+            mirror.outlive_again(unit, named)
     elif ended.outcome in _CLEARED and not ended.answer.startswith("[4"):
         mirror.gone(unit, named)
     elif ended.answer.startswith("[4"):

@@ -11,7 +11,21 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Integer, Text, and_, bindparam, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from ocppd.storage import charging_templates, transaction_lists
 from ocppd.storage.records import TransactionState
@@ -27,6 +41,10 @@ GOES_ON: Final = (TransactionState.OPEN, TransactionState.STOP_MISSING)
 #: No call waits for longer; what is still pending then was lost with its node before it was sent.
 ORDERS_KEPT_MS: Final = 31 * 24 * 3600 * 1000
 WANTED, DUE = "wanted", "due"
+#: One that has outlived its transaction is cleared once more where nobody knows whether it was: after the call, or where
+#: there was none, or it was refused, when no call can wait any more.
+CLEAR_AGAIN_MS: Final = 10 * 60 * 1000
+CLEAR_LOST_MS: Final = 25 * 3600 * 1000
 TX_PROFILE: Final = ChargingProfilePurposeType.TX_PROFILE
 
 _RECORD: Final = tuple(field.name for field in fields(InstalledProfile))
@@ -37,6 +55,7 @@ _COLUMNS: Final = tuple(charging_profiles.c[_NAMES.get(name, name)] for name in 
 _THIS: Final = charging_profiles.c.row_id == bindparam("the_row", type_=BigInteger())
 _OF_CHARGER: Final = charging_profiles.c.charger == bindparam("the_charger", type_=Text())
 _STATE: Final = transactions.c.state
+_IS_BEING_CLEARED: Final = charging_profiles.c.standing_in < literal_column("0")
 _WITH_STATE: Final = charging_profiles.outerjoin(
     transactions, transactions.c.transaction_id == charging_profiles.c.transaction_id
 )
@@ -76,21 +95,29 @@ _ENDED = Statement(
 _REFUSED_ONES = Statement(select(*_COLUMNS).where(IS_DUE).order_by(charging_profiles.c.row_id))
 _OUTLIVED = Statement(
     select(*_COLUMNS)
-    .select_from(charging_profiles.join(transactions, transactions.c.transaction_id == charging_profiles.c.standing_in))
+    .select_from(charging_profiles.join(transactions, transactions.c.transaction_id == func.abs(charging_profiles.c.standing_in)))
     .where(
         STANDS_IN,
         and_(
             charging_profiles.c.mark.in_([bindparam(mark.name, type_=Text()) for mark in PRESENT]),
             *(bindparam(state.name, type_=Text()) != _STATE for state in GOES_ON),
+            charging_profiles.c.changed_ms
+            <= case(
+                (_IS_BEING_CLEARED, bindparam("lost_before", type_=BigInteger())),
+                (charging_profiles.c.mark == bindparam("the_doubt", type_=Text()), bindparam("again_before", type_=BigInteger())),
+                else_=bindparam("now_ms", type_=BigInteger()),
+            ),
         ),
     )
 )
 _CLAIMED = Statement(update(charging_profiles).where(_THIS, IS_DUE).values(fallback=bindparam("nothing", type_=Text())))
-_LET_GO = Statement(update(charging_profiles).where(_THIS, STANDS_IN).values(standing_in=bindparam("nothing", type_=Integer())))
-
-_STANDS_AGAIN = Statement(
-    update(charging_profiles).where(_THIS).values(standing_in=bindparam("the_transaction", type_=Integer()))
+#: Negative while a call of ours clears it.
+_LET_GO = Statement(
+    update(charging_profiles)
+    .where(_THIS, STANDS_IN, or_(~_IS_BEING_CLEARED, charging_profiles.c.changed_ms <= bindparam("lost_before")))
+    .values(standing_in=-func.abs(charging_profiles.c.standing_in), changed_ms=bindparam("now_ms", type_=BigInteger()))
 )
+_STANDS_AGAIN = Statement(update(charging_profiles).where(_THIS).values(standing_in=func.abs(charging_profiles.c.standing_in)))
 
 
 # What there is
@@ -117,6 +144,7 @@ def _installed(row: Any) -> InstalledProfile:
     members = dict(zip(_RECORD, row, strict=True))
     members["purpose"] = ChargingProfilePurposeType(members["purpose"])
     members["mark"] = Mark(members["mark"])
+    members["standing_in"] = members["standing_in"] and abs(members["standing_in"])
     return InstalledProfile(**members)
 
 
@@ -245,11 +273,12 @@ def transaction_ended(unit: Unit, transaction_id: int) -> None:
 # What is due
 
 
-def due(unit: Unit) -> Due:
+def due(unit: Unit, now_ms: int) -> Due:
     """See `ChargingRecords.due_profiles`."""
     names: Parameters = {each.name: each.value for each in (*PRESENT, *GOES_ON)}
+    times: Parameters = {"now_ms": now_ms, "again_before": now_ms - CLEAR_AGAIN_MS, "lost_before": now_ms - CLEAR_LOST_MS}
     refused = tuple(_installed(row) for row in unit.all(_REFUSED_ONES, {}))
-    outlived = tuple(_installed(row) for row in unit.all(_OUTLIVED, names))
+    outlived = tuple(_installed(row) for row in unit.all(_OUTLIVED, {**names, **times, "the_doubt": Mark.UNKNOWN.value}))
     return Due(refused, outlived, charging_templates.at_start(unit))
 
 
@@ -258,11 +287,18 @@ def fallback_claimed(unit: Unit, row_id: int) -> bool:
     return unit.run(_CLAIMED, {"the_row": row_id, "nothing": None}) == 1
 
 
-def outlived_claimed(unit: Unit, row_id: int) -> bool:
+def outlived_claimed(unit: Unit, row_id: int, now_ms: int) -> bool:
     """See `ChargingRecords.claim_outlived`."""
-    return unit.run(_LET_GO, {"the_row": row_id, "nothing": None}) == 1
+    return unit.run(_LET_GO, {"the_row": row_id, "now_ms": now_ms, "lost_before": now_ms - CLEAR_LOST_MS}) == 1
 
 
-def outlived_restored(unit: Unit, row_id: int, transaction_id: int) -> None:
+def outlive_again(unit: Unit, rows: Iterable[InstalledProfile]) -> None:
+    """The call that was to clear these has had no effect that anybody knows of: where they stood in, they are due again."""
+    for row in rows:
+        if row.standing_in is not None:
+            outlived_restored(unit, row.row_id)
+
+
+def outlived_restored(unit: Unit, row_id: int) -> None:
     """See `ChargingRecords.restore_outlived`."""
-    unit.send(_STANDS_AGAIN, {"the_row": row_id, "the_transaction": transaction_id})
+    unit.send(_STANDS_AGAIN, {"the_row": row_id})

@@ -48,14 +48,14 @@ class SqlCharging:
     def installed_profiles(self, charger: str) -> Deferred[tuple[InstalledProfile, ...]]:
         return self._storage.read(charging_profiles.installed, charger)
 
-    def due_profiles(self) -> Deferred[Due]:
-        return self._storage.read(charging_profiles.due)
+    def due_profiles(self, now_ms: int) -> Deferred[Due]:
+        return self._storage.read(charging_profiles.due, now_ms)
 
     def claim_fallback(self, row_id: int) -> Deferred[bool]:
         return self._storage.write(charging_profiles.fallback_claimed, row_id)
 
-    def claim_outlived(self, row_id: int) -> Deferred[bool]:
-        return self._storage.write(charging_profiles.outlived_claimed, row_id)
+    def claim_outlived(self, row_id: int, now_ms: int) -> Deferred[bool]:
+        return self._storage.write(charging_profiles.outlived_claimed, row_id, now_ms)
 
-    def restore_outlived(self, row_id: int, transaction_id: int) -> Deferred[None]:
-        return self._storage.write(charging_profiles.outlived_restored, row_id, transaction_id)
+    def restore_outlived(self, row_id: int) -> Deferred[None]:
+        return self._storage.write(charging_profiles.outlived_restored, row_id)

@@ -94,7 +94,7 @@ async def test_templates(storage: SqlStorage) -> None:
     assert await charging.read_template(kept.template_id) == kept
     assert await charging.list_templates(0, 9) == [kept, other]
     assert await charging.list_templates(kept.template_id, 9) == [other]
-    assert (await charging.templates_at_start(), (await charging.due_profiles()).at_start) == ((other,), (other,))
+    assert (await charging.templates_at_start(), (await charging.due_profiles(NOON_MS)).at_start) == ((other,), (other,))
     assert (await charging.put_template(kept, kept.version, NOON_MS)).change is Change.UNCHANGED
     assert (await charging.put_template(kept, 1, NOON_MS)).change is Change.CONFLICT
     changed = await charging.put_template(replace_name(kept, "Day"), kept.version, NOON_MS)
@@ -283,16 +283,43 @@ async def test_what_is_due(storage: SqlStorage) -> None:
     row_id, text = await order(storage, own, fallback=True)
     message_id = await sent(storage, "SetChargingProfile", {"connectorId": 1, "csChargingProfiles": json.loads(text)})
     await answered(storage, message_id, "Rejected")
-    due = await storage.charging.due_profiles()
+    due = await storage.charging.due_profiles(NOON_MS + MINUTE_MS)
     assert [(row.row_id, row.outcome) for row in due.refused] == [(row_id, "Rejected")]
     assert [await storage.charging.claim_fallback(row_id) for _ in range(2)] == [True, False]
     other = replace(own, charging_profile_purpose=PURPOSE.TX_DEFAULT_PROFILE, transaction_id=UNSET)
     stand_in, text = await order(storage, other, standing_in=begun.transaction_id)
     await answered(storage, await sent(storage, "SetChargingProfile", {"connectorId": 1, "csChargingProfiles": json.loads(text)}))
-    assert (await storage.charging.due_profiles()).outlived == ()
+    assert (await storage.charging.due_profiles(NOON_MS + MINUTE_MS)).outlived == ()
     await storage.transaction_stopped(inbound("StopTransaction"), stop(begun.transaction_id))
-    due = await storage.charging.due_profiles()
+    due = await storage.charging.due_profiles(NOON_MS + MINUTE_MS)
     assert (due.refused, [row.row_id for row in due.outlived]) == ((), [stand_in])
-    assert [await storage.charging.claim_outlived(stand_in) for _ in range(2)] == [True, False]
-    await storage.charging.restore_outlived(stand_in, begun.transaction_id)
-    assert await storage.charging.claim_outlived(stand_in)
+    assert [await storage.charging.claim_outlived(stand_in, NOON_MS) for _ in range(2)] == [True, False]
+    await storage.charging.restore_outlived(stand_in)
+    assert await storage.charging.claim_outlived(stand_in, NOON_MS)
+
+
+@ensure
+async def test_clearing_what_stood_in(storage: SqlStorage) -> None:
+    """K-7, 4.4: while nobody knows whether it is gone it is cleared again, now and then; also where a node died first."""
+    begun = await storage.transaction_started(inbound("StartTransaction"), start())
+    stand_in, text = await order(storage, profile(level=0), standing_in=begun.transaction_id)
+    await answered(storage, await sent(storage, "SetChargingProfile", {"connectorId": 1, "csChargingProfiles": json.loads(text)}))
+    await storage.transaction_stopped(inbound("StopTransaction"), stop(begun.transaction_id))
+    assert await storage.charging.claim_outlived(stand_in, NOON_MS)
+    identity = json.loads(text)["chargingProfileId"]
+    clear = await sent(storage, "ClearChargingProfile", {"id": identity})
+
+    async def due(later_ms: int) -> list[int]:
+        found = await storage.charging.due_profiles(NOON_MS + later_ms)
+        return [row.row_id for row in found.outlived]
+
+    assert await due(MINUTE_MS) == []
+    await lost(storage, clear, MessageState.UNKNOWN)
+    assert await due(9 * MINUTE_MS) == [] and await due(10 * MINUTE_MS) == [stand_in]
+    (row,) = await storage.charging.installed_profiles("CP1")
+    assert (row.mark, row.standing_in) == ("unknown", begun.transaction_id)
+    assert await storage.charging.claim_outlived(stand_in, NOON_MS + 10 * MINUTE_MS)
+    assert await due(60 * MINUTE_MS) == [] and await due(26 * 60 * MINUTE_MS) == [stand_in]
+    assert await storage.charging.claim_outlived(stand_in, NOON_MS + 26 * 60 * MINUTE_MS)
+    await answered(storage, await sent(storage, "ClearChargingProfile", {"id": identity}), "Unknown")
+    assert await marks(storage) == {} and await due(99 * 60 * MINUTE_MS) == []

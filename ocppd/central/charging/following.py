@@ -113,13 +113,14 @@ class ChargingFollower(Watcher):
         return Deferred.fromCoroutine(self._look())
 
     async def _look(self) -> None:
-        due = await self._storage.charging.due_profiles()
+        now = now_ms(self._clock)
+        due = await self._storage.charging.due_profiles(now)
         self._sending.at_start = due.at_start
         for row in due.refused:
             if self._allowed(row.charger) and await self._storage.charging.claim_fallback(row.row_id):
                 await self._fall_back(row)
         for row in due.outlived:
-            if self._allowed(row.charger) and await self._storage.charging.claim_outlived(row.row_id):
+            if self._allowed(row.charger) and await self._storage.charging.claim_outlived(row.row_id, now):
                 await self._clear(row)
 
     async def _fall_back(self, row: InstalledProfile) -> None:
@@ -149,7 +150,7 @@ class ChargingFollower(Watcher):
             await self._sending.command(row.charger, ClearChargingProfileRequest(id=row.profile_id))
         except CallFailed as error:
             log.warn("{charger}: profile {id} is not cleared yet: {why}", charger=row.charger, id=row.profile_id, why=str(error))
-            await self._storage.charging.restore_outlived(row.row_id, row.standing_in or 0)
+            await self._storage.charging.restore_outlived(row.row_id)
 
 
 def chosen(templates: Iterable[Template], charger: str) -> list[Template]:

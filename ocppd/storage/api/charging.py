@@ -47,14 +47,17 @@ class ChargingRecords(Protocol):
     def installed_profiles(self, charger: str) -> Deferred[tuple[InstalledProfile, ...]]:
         """What is known of a charger's profiles, oldest first; without TxProfiles of transactions that have ended."""
 
-    def due_profiles(self) -> Deferred[Due]:
+    def due_profiles(self, now_ms: int) -> Deferred[Due]:
         """What is to be done by itself."""
 
     def claim_fallback(self, row_id: int) -> Deferred[bool]:
         """Whether it falls to the caller to send this refused profile in another form; to one caller, once."""
 
-    def claim_outlived(self, row_id: int) -> Deferred[bool]:
-        """Whether it falls to the caller to clear this profile, which stood in for another; to one caller, once."""
+    def claim_outlived(self, row_id: int, now_ms: int) -> Deferred[bool]:
+        """Whether it falls to the caller to clear this profile, which stood in for another; to one caller at a time.
 
-    def restore_outlived(self, row_id: int, transaction_id: int) -> Deferred[None]:
-        """It could not be cleared now; it stands in for that transaction as before."""
+        Where the call ends without an answer it is due again after ten minutes, where none was made after a day.
+        """
+
+    def restore_outlived(self, row_id: int) -> Deferred[None]:
+        """It could not be cleared now, and is due as before."""
