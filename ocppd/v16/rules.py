@@ -45,10 +45,10 @@ def _occurrence(pointer: str, reason: str) -> Violation:
 
 
 def _list_version(value: _Object, pointer: str) -> Iterator[Violation]:
-    """Versions 0 and -1 have a meaning of their own (errata 3.52)."""
+    """Versions are above 0; 0 and -1 have a meaning of their own (errata 3.52, REQUIREMENTS L-1)."""
     version = value.get("listVersion")
-    if version in (0, -1) and version is not False:
-        yield _value(f"{pointer}/listVersion", "neither 0 nor -1")
+    if isinstance(version, int) and not isinstance(version, bool) and version < 1:
+        yield _value(f"{pointer}/listVersion", "above 0")
 
 
 def _full_list(value: _Object, pointer: str) -> Iterator[Violation]:

@@ -5,6 +5,7 @@ What follows the token in the path is a name for the file, because a location is
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -26,6 +27,9 @@ log = Logger()
 #: The answer to a file that has come: 201 is what WebDAV says to PUT, 200 what forms are used to.
 STORED: Final = {b"PUT": 201, b"POST": 200}
 
+#: Jobs that are told of their download once; one that is forgotten may be told again.
+TOLD_KEPT: Final = 10_000
+
 
 def is_file_path(path: bytes) -> bool:
     """Whether a raw path is of the file room."""
@@ -37,8 +41,8 @@ class FileDoor:
 
     def __init__(self, room: FileRoom) -> None:
         self._room = room
-        #: Tokens whose file was fetched to its end, so that the job is told once.
-        self._told: set[str] = set()
+        #: Tokens whose file was fetched to its end, so that the job is told once; the last ones.
+        self._told: OrderedDict[str, None] = OrderedDict()
 
     def render(self, request: Any) -> Any:
         """Answer, now or later."""
@@ -79,7 +83,9 @@ class FileDoor:
 
         def ended(whole: bool) -> None:
             if whole and digest not in self._told:
-                self._told.add(digest)
+                self._told[digest] = None
+                if len(self._told) > TOLD_KEPT:
+                    self._told.popitem(last=False)
                 told = Deferred.fromCoroutine(self._room.note(permit.job_id, f"fetched: {file.name}"))
                 told.addErrback(lambda failure: log.failure("a job was not told", failure))
 

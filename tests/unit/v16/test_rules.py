@@ -35,9 +35,9 @@ class RuleTests(SynchronousTestCase):
         self.assertEqual(check(kind_of(name), value), ())
 
     def test_list_version(self) -> None:
-        """A list is never sent as version 0 or -1 (errata 3.52)."""
+        """L-1: a list is never sent as version 0 or -1 (errata 3.52), nor as any below."""
         name = "SendLocalListRequest"
-        for version in (0, -1):
+        for version in (0, -1, -7):
             self.assert_broken(name, with_(example(name), ("listVersion",), version), PROPERTY, "/listVersion")
         self.assert_kept(name, with_(example(name), ("listVersion",), 2))
 
