@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-import support.properties  # noqa: F401
+# A shared machine stalls at times: a deadline, or a judgement of how fast examples are made, would then blame the code.
+hypothesis.settings.register_profile("ocppd", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("ocppd")
 
 
 class LoggedErrors:

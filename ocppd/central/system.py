@@ -117,7 +117,7 @@ class CentralSystem:
             Boots(self.chargers, storage, self.unasked, clock),
             FollowUps(self.chargers, storage.follow_ups, awaited, clock, self._bus.node),
             Registers(storage),
-            ChargingFollower(storage, self.charging, clock),
+            ChargingFollower(storage, self.charging, clock, allowed),
             self.certificates,
             self.reservations,
             self.local_lists,

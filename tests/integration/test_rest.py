@@ -389,7 +389,7 @@ async def test_unknown_charger_and_action(served: Served) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", "/api/v1/chargers", "GET, HEAD, OPTIONS"),
+        ("POST", "/api/v1/chargers/CP1/connectors", "GET, HEAD, OPTIONS"),
         ("PUT", "/api/v1/chargers/CP1/connection", "DELETE, GET, HEAD, OPTIONS"),
         ("GET", "/api/v1/chargers/CP1/commands/Reset", "OPTIONS, POST"),
         ("GET", "/command/CP1/triggeraction/Heartbeat", "OPTIONS, POST"),
