@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Select, Text, and_, bindparam, exists, func, insert, or_, select, update
 
-from ocppd.storage.records import NewCall
+from ocppd.storage.records import MessageState, NewCall
 from ocppd.storage.schema import IS_OUR_CALL, configuration, messages, remote_starts
 from ocppd.storage.spellings import at_most
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
@@ -23,6 +23,8 @@ BEYOND_TIMEOUT_MS: Final = 60 * 1000
 LONGEST_WINDOW_MS: Final = 24 * 3600 * 1000
 #: A start that its charger says was earlier than that before the operator's request is another one (G-2).
 TOLERANCE_MS: Final = 5 * 60 * 1000
+#: Without an answer nobody knows whether the charger has it (S-6): what it begins shows that it has.
+_MAY_BE_BEGUN: Final = (MessageState.SENT, MessageState.COMPLETED, MessageState.TIMEOUT, MessageState.UNKNOWN)
 _TIMEOUT_KEY: Final = key_of("ConnectionTimeOut")
 
 _KEPT = Statement(values_of(insert(remote_starts), "sequence", "charger", "connector_id", "id_tag_key", "window_ms"))
@@ -44,7 +46,7 @@ def _waiting(what: Any) -> Select[Any]:
             remote_starts.c.id_tag_key == bindparam("the_key"),
             remote_starts.c.transaction_id.is_(None),
             or_(remote_starts.c.connector_id.is_(None), _connector.is_(None), remote_starts.c.connector_id == _connector),
-            messages.c.state.in_([bindparam("sent", type_=Text()), bindparam("completed", type_=Text())]),
+            messages.c.state.in_([bindparam(state.value, type_=Text()) for state in _MAY_BE_BEGUN]),
             or_(messages.c.outcome.is_(None), messages.c.outcome == bindparam("accepted", type_=Text())),
             messages.c.sent_ms
             >= bindparam("now_ms", type_=BigInteger())
@@ -101,8 +103,7 @@ def sought(charger: str, key: str, now_ms: int, connector_id: int | None = None,
         "the_charger": charger,
         "the_key": key,
         "the_connector": connector_id,
-        "sent": "sent",
-        "completed": "completed",
+        **{state.value: state.value for state in _MAY_BE_BEGUN},
         "accepted": "Accepted",
         "now_ms": now_ms,
         "window_ms": WINDOW_MS,

@@ -139,6 +139,23 @@ async def test_a_remote_start_that_is_asked_for_again(storage: SqlStorage) -> No
 
 
 @ensure
+@pytest.mark.parametrize("state", [MessageState.TIMEOUT, MessageState.UNKNOWN])
+async def test_a_remote_start_without_an_answer(storage: SqlStorage, state: MessageState) -> None:
+    """T-9, A-4, S-6: a charger that begins what it has not answered had it: the tag is expected, the start is that call's."""
+    frame = json.dumps([2, "r", "RemoteStartTransaction", {"idTag": "Tag1"}])
+    wanted = call("r", action="RemoteStartTransaction", frame=frame, redacted=frame, remote_start=RemoteStart(None, "tag1"))
+    await storage.call_created(wanted, 1)
+    await storage.call_ended(CallEnd("r", state, NOON_MS + 1000))
+    assert (await storage.id_tag_standing("tag1", {}, "CP1", NOON_MS + 2000)).expected
+    started = await storage.transaction_started(inbound("StartTransaction", received_ms=NOON_MS + 5000), start())
+    record = await storage.read_transaction(started.transaction_id)
+    assert record is not None and record.remote_start == "r"
+    late = json.dumps([3, "r", {"status": "Accepted"}])
+    await storage.call_ended(CallEnd("r", MessageState.COMPLETED, NOON_MS + 9000, "Accepted", late))
+    assert await states(storage, "r") == [(None, STATE.SEEN)]
+
+
+@ensure
 async def test_wishes(storage: SqlStorage) -> None:
     """OP-13: the newest wish for each connector that its charger has not refused; done by the status that shows it."""
     await told(storage, 1, "Charging", -60)
