@@ -17,6 +17,12 @@ from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.xormasker import create_xor_masker
 from twisted.internet import tcp
 
+try:  # Autobahn's masker in C, without the objects that it is wrapped in for each frame
+    from _nvx_xormasker import ffi as _ffi
+    from _nvx_xormasker import lib as _lib
+except ImportError:  # Autobahn was built without it
+    _ffi = _lib = None
+
 #: FIN and opcode 1: a whole text message.
 WHOLE_TEXT: Final = 0x81
 MASKED: Final = 0x80
@@ -26,7 +32,9 @@ LEAST_HEAD: Final = 6
 TWO_BYTES: Final = 126
 LONGEST: Final = 0xFFFF
 #: Up to this length one XOR of two integers is faster than a call into a masker.
-SHORT: Final = 256
+SHORT: Final = 320
+#: Autobahn's number of the way that takes many bytes at once.
+_WIDE: Final = 2
 
 READING: Final = ("state", "data", "current_frame", "inside_message", "autoPingTimeoutCall", "_perMessageCompress")
 WRITING: Final = ("trafficStats", "send_queue")
@@ -42,7 +50,16 @@ def unmasked(data: bytes, begin: int, length: int) -> bytes:
         key = (mask * ((length + 3) >> 2))[:length]
         mixed = int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")
         return mixed.to_bytes(length, "little")
-    return bytes(create_xor_masker(mask, length).process(payload))
+    if _lib is None:
+        return bytes(create_xor_masker(mask, length).process(payload))
+    masker = _lib.nvx_xormask_new(_ffi.from_buffer(mask))
+    try:
+        _lib.nvx_xormask_set_impl(masker, _WIDE)
+        mutable = bytearray(payload)
+        _lib.nvx_xormask_process(masker, _ffi.from_buffer(mutable), length)
+    finally:
+        _lib.nvx_xormask_free(masker)
+    return bytes(mutable)
 
 
 def text_frame(payload: bytes) -> bytes:
