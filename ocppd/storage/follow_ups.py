@@ -27,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from ocppd.storage.awaited import is_awaited
 from ocppd.storage.records import Boot, EndedCall, Inbound, Status, TransactionRecord
 from ocppd.storage.records.follow_ups import (
     ANYWHERE,
@@ -209,6 +210,8 @@ _STOPPED_SINCE = Statement(
 
 def status_notified(unit: Unit, message: Inbound, status: Status) -> None:
     """A status that was asked for, one that an availability shows in, or the end of a remote start (N-6)."""
+    if not is_awaited(unit, message.charger):
+        return
     unit.send(
         _STATUS,
         {

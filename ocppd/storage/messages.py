@@ -50,7 +50,7 @@ _MEMBERS = (
     "created_ms",
     "transaction_id",
 )
-_RECEIVED = Statement(values_of(insert(messages), *_MEMBERS).returning(messages.c.sequence))
+_RECEIVED = Statement(values_of(insert(messages), *_MEMBERS).returning(messages.c.sequence)).setting_apart()
 _NUMBERED = Statement(values_of(insert(messages), "sequence", *_MEMBERS)).gathering()
 _ANSWERED = Statement(
     update(messages)

@@ -37,17 +37,24 @@ class Statement:
     It holds no values of its own (`limit(1)`, `x == 1`): as Core sees them those are parameters too.
     """
 
-    __slots__ = ("_build", "_texts", "gathered")
+    __slots__ = ("_build", "_texts", "apart", "gathered")
 
     def __init__(self, statement: ClauseElement) -> None:
         self._build: Callable[[str], ClauseElement] = lambda dialect: statement
         self._texts: dict[str, str] = {}
         #: Whether a row may wait for others: an insert of one row that no statement of its kind depends on.
         self.gathered = False
+        #: Whether no fact (`Unit.fact`) depends on it.
+        self.apart = False
 
     def gathering(self) -> Statement:
-        """The same, where a row may wait for others until another statement is run."""
-        self.gathered = True
+        """The same, where a row may wait for others until another statement is run; no fact depends on it."""
+        self.gathered = self.apart = True
+        return self
+
+    def setting_apart(self) -> Statement:
+        """The same, where no fact depends on it."""
+        self.apart = True
         return self
 
     @classmethod
@@ -56,7 +63,7 @@ class Statement:
         statement = cls.__new__(cls)
         statement._build = lambda dialect: build(_INSERTS[dialect](table))
         statement._texts = {}
-        statement.gathered = False
+        statement.gathered = statement.apart = False
         return statement
 
     def text(self, connection: Connection) -> str:
@@ -102,7 +109,7 @@ class Unit:
     a statement is then raised later. Such a unit is a context manager, at whose end everything has been done.
     """
 
-    __slots__ = ("_connection", "_cursor", "_gathered", "_leave", "_number", "_pipeline", "_pipelines", "_sending")
+    __slots__ = ("_connection", "_cursor", "_facts", "_gathered", "_leave", "_number", "_pipeline", "_pipelines", "_sending")
 
     def __init__(self, connection: Connection, *, together: bool = False) -> None:
         self._connection = connection
@@ -112,6 +119,7 @@ class Unit:
         self._leave = ExitStack()
         gathers = together and connection.dialect.name == "sqlite"
         self._gathered = Gathered() if gathers else None
+        self._facts: dict[Statement, Any] = {}
         #: The last number of the journal, while it is known.
         self._number: int | None = None
 
@@ -128,6 +136,7 @@ class Unit:
     def connection(self) -> Connection:
         """For statements that are put together at run time, and off the hot path."""
         self.__exit__(None, None, None)
+        self._facts.clear()
         return self._connection
 
     @property
@@ -145,6 +154,17 @@ class Unit:
         self._number += 1
         return self._number
 
+    def fact(self, statement: Statement, parameters: Parameters) -> list[Any]:
+        """The rows of a query that many use cases of a transaction ask alike: asked once, until a statement may change it.
+
+        What waits to be written is not written before it, so it reads no table of gathered rows.
+        """
+        rows = self._facts.get(statement)
+        if rows is None:
+            self._cursor.execute(statement.text(self._connection), parameters)
+            rows = self._facts[statement] = list(self._cursor.fetchall())
+        return rows
+
     def _settle(self) -> None:
         """Write what waits: a statement follows that may depend on it, or take numbers itself."""
         if self._gathered is not None:
@@ -154,6 +174,8 @@ class Unit:
 
     def send(self, statement: Statement, parameters: Parameters) -> None:
         """Run a statement whose result nobody reads."""
+        if not statement.apart:
+            self._facts.clear()
         if self._gathered is not None:
             if statement.gathered:
                 self._gathered.add(statement.text(self._connection), parameters)
@@ -170,6 +192,8 @@ class Unit:
         """
         if self._pipelines is None:
             return self.one(statement, parameters)[0]
+        if not statement.apart:
+            self._facts.clear()
         self._send_on()
         cursor = self._connection.connection.cursor()
         cursor.execute(statement.text(self._connection), parameters)
@@ -183,6 +207,7 @@ class Unit:
 
     def run(self, statement: Statement, parameters: Parameters) -> int:
         """Run a statement that returns no rows; the number of rows it touched."""
+        self._facts.clear()
         self._settle()
         self._cursor.execute(statement.text(self._connection), parameters)
         if self._pipeline is not None:
@@ -196,6 +221,8 @@ class Unit:
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Any]:
         """All rows. They are fetched at once: a statement with rows left over would hold up the commit."""
+        if not statement.apart:
+            self._facts.clear()
         self._settle()
         self._cursor.execute(statement.text(self._connection), parameters)
         return list(self._cursor.fetchall())
