@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+import msgspec
 from twisted.internet.defer import Deferred, succeed
 
 from ocppd.central.connection import REPLACED_CLOSE, Connection, Exchange
@@ -155,7 +156,7 @@ class Chargers:
         if len(call.wire_id) + len(call.action) + len(exchange.answer) > RECENT_BYTES:
             return
         if len(call.payload) > RECENT_BYTES:
-            exchange = replace(exchange, call=replace(call, payload=EMPTY))
+            exchange = msgspec.structs.replace(exchange, call=msgspec.structs.replace(call, payload=EMPTY))
         recent = self._recent.get(name)
         if recent is None:
             recent = self._recent[name] = deque(maxlen=RECENT_KEPT)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,7 +22,7 @@ from ocppd.central.registration import asked_message
 from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Mode
 from ocppd.errors import ErrorCode
-from ocppd.ocppj.frames import Call, CallError, CallResult, call_error_frame, shown_action
+from ocppd.ocppj.frames import Call, CallError, CallResult, call_error_frame, read_at_once, shown_action
 from ocppd.ocppj.session import Answered, CallReceived, Close, Event, Ignored, Odd, Refused, Send, Session, Stray
 from ocppd.storage.api import MessageRecords
 from ocppd.storage.records import ConnectedCharger
@@ -65,8 +66,7 @@ class Link(Protocol):
         """Ping; close where nothing comes back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True, gc=False):
     """A CALL of a charger and our answer, kept in memory alone."""
 
     received_ms: int
@@ -91,6 +91,8 @@ class Wiring:
     storage: MessageRecords
     #: Runs a CALL of the charger; gives the answer frame, at once or later, and never fails.
     dispatch: Callable[[Connection, Call], bytes | Deferred[bytes]]
+    #: Answers a CALL, that came as these bytes at this time (s), by the short way; whether it could.
+    express: Callable[[Connection, Call, bytes, float], bool]
     #: A call of ours has ended.
     ended: Callable[[PendingCall, Ended], None]
     #: A call that was committed as `sent` was not written, and waits for the next connection.
@@ -130,8 +132,8 @@ class Connection:
         self._wiring = wiring
         self._clock = wiring.clock
         self.connected_ms = self.last_seen_ms = now_ms(self._clock)
-        self._session = Session(strict=self.strict)
-        self.outbox = Outbox(self, self._session, wiring.storage, wiring.clock, wiring.ended, wiring.requeue, wiring.stalled)
+        self.session = Session(strict=self.strict)
+        self.outbox = Outbox(self, self.session, wiring.storage, wiring.clock, wiring.ended, wiring.requeue, wiring.stalled)
         self._follow_ups: list[Message] = []
         self._close_after: tuple[int, str] | None = None
         self._todo: deque[Happening] = deque()
@@ -147,7 +149,7 @@ class Connection:
     @property
     def busy(self) -> bool:
         """Whether a call of the charger or one of ours is under way: closing now would cost an answer."""
-        return self._session.current is not None or not self.outbox.idle
+        return self.session.current is not None or not self.outbox.idle
 
     def registered(self, sequence: int, verdict: RegistrationStatus) -> None:
         """The verdict on a boot of this charger, on whatever connection it came; an earlier boot's changes nothing."""
@@ -174,7 +176,7 @@ class Connection:
         if len(self._follow_ups) >= FOLLOW_UPS_LIMIT:
             raise RuntimeError(f"more than {FOLLOW_UPS_LIMIT} follow-ups to one message")
         self._follow_ups.append(verify(request))
-        if self._session.current is None or self._closed:
+        if self.session.current is None or self._closed:
             self._run_follow_ups()
 
     def close_after_answer(self, code: int = 1001, reason: str = "") -> None:
@@ -182,15 +184,21 @@ class Connection:
         if not 1000 <= code <= 4999 or code in UNSENDABLE_CLOSES:
             raise ValueError(f"{code} is no close code that can be sent")
         self._close_after = (code, reason)
-        if self._session.current is None:
+        if self.session.current is None:
             self._run_follow_ups()
 
     # What the link tells
 
     def received(self, data: bytes) -> None:
         """One text message of the charger."""
-        self.alive()
-        self._apply(self._session.receive(data, self._clock.seconds()))
+        now = self._clock.seconds()
+        self.last_seen_ms = int(now * 1000)
+        self.outbox.heard()
+        call = read_at_once(data)
+        if call is None:
+            self._apply(self.session.receive(data, now))
+        elif self._applying or not self._wiring.express(self, call, data, now):
+            self._apply(self.session.called(call, now))
 
     def alive(self) -> None:
         """Anything of the charger, a pong included (C-3)."""
@@ -277,8 +285,19 @@ class Connection:
 
     def _answered(self, call: Call, frame: bytes) -> list[Happening]:
         """What the session makes of an answer: the frame, then what had to wait for it (S-3), then what comes next."""
-        send, *further = self._session.answered(call, frame, self._clock.seconds())
+        send, *further = self.session.answered(call, frame, self._clock.seconds())
         return [send, AFTER_ANSWER, *further]
+
+    def give(self, call: Call, frame: bytes) -> None:
+        """Write the answer to the call in progress, which came by the short way; then as ever."""
+        if self._closed:
+            return
+        following = self.session.finish(call, frame, self._clock.seconds())
+        self.link.send(frame)
+        if self._follow_ups or self._close_after is not None or not self.outbox.empty:
+            self._after_answer()
+        if following is not None:
+            self._apply([CallReceived(following)])
 
     def _after_answer(self) -> None:
         if self._follow_ups or self._close_after is not None:
@@ -308,7 +327,7 @@ class Connection:
     @property
     def holds_calls(self) -> bool:
         """Whether nothing may be written: a boot is being answered (S-3), or the link is closing."""
-        current = self._session.current
+        current = self.session.current
         return not self.link.open or (current is not None and current.action == "BootNotification")
 
     def write_call(self, call: PendingCall) -> None:

@@ -101,6 +101,11 @@ class Dispatch:
             "DataTransfer": self._data_transfer,
         }
 
+    @property
+    def handled(self) -> frozenset[str]:
+        """Actions that a user's handler has a say in."""
+        return frozenset(self._handlers)
+
     def __call__(self, caller: Caller, call: Call) -> bytes | Deferred[bytes]:
         """The answer frame to `call`."""
         received_ms = now_ms(self._clock)
@@ -123,7 +128,7 @@ class Dispatch:
             return self._answer_unrecorded(caller, call, request, received_ms)
         recorded = record(caller, call, request, received_ms, reading)
         return recorded.addCallbacks(
-            self._answer_recorded, self._not_recorded, callbackArgs=(caller, call, request), errbackArgs=(caller, call)
+            self._answer_recorded, self.not_recorded, callbackArgs=(caller, call, request), errbackArgs=(caller, call)
         )
 
     def _permitted_action(self, caller: Caller, call: Call) -> Action:
@@ -153,7 +158,7 @@ class Dispatch:
             self._observe(caller.name, received_ms, call, frame)
             return frame
         journaled = self._recorder.refused(caller, call, frame, received_ms, reading)
-        return journaled.addCallbacks(lambda _: frame, self._not_recorded, errbackArgs=(caller, call))
+        return journaled.addCallbacks(lambda _: frame, self.not_recorded, errbackArgs=(caller, call))
 
     # What is not recorded
 
@@ -228,7 +233,7 @@ class Dispatch:
     def _recorded_handler_failed(self, failure: Failure, recorded: Recorded, caller: Caller, call: Call) -> Deferred[bytes]:
         frame = self._handler_failed(failure, caller, call)
         amended: Deferred[Any] = self._recorder.failed(recorded, frame)
-        return amended.addCallbacks(lambda _: frame, lambda unwritten: self._not_recorded(unwritten, caller, call))
+        return amended.addCallbacks(lambda _: frame, lambda unwritten: self.not_recorded(unwritten, caller, call))
 
     def _late_handler(self, failure: Failure, recorded: Recorded, caller: Caller, call: Call) -> Message | Failure:
         failure.trap(DeadlinePassed)
@@ -240,7 +245,7 @@ class Dispatch:
         )  # fmt: skip
         return recorded.answer
 
-    def _not_recorded(self, failure: Failure, caller: Caller, call: Call) -> bytes:
+    def not_recorded(self, failure: Failure, caller: Caller, call: Call) -> bytes:
         """Nothing is on disk: InternalError, so that the charger repeats it (E-1)."""
         if failure.check(StorageUnavailable):  # the writer tells of the outage itself
             note = log.error if caller.is_news("not recorded") else log.debug
@@ -273,7 +278,7 @@ class Dispatch:
         if isinstance(failure.value, Violation) and failure.value.code in set(ErrorCode):
             return _error(call, failure.value)
         if failure.check(StorageUnavailable):
-            return self._not_recorded(failure, caller, call)
+            return self.not_recorded(failure, caller, call)
         log.failure("{charger}: the handler of {action} failed", failure, charger=caller.name, action=call.action)
         return call_error_frame(call.wire_id, ErrorCode.INTERNAL_ERROR, "the message could not be processed")
 

@@ -91,6 +91,11 @@ class Outbox:
         return len(self._queue)
 
     @property
+    def empty(self) -> bool:
+        """Whether there is no call at all."""
+        return self._current is None and not self._queue
+
+    @property
     def idle(self) -> bool:
         """Whether a new call goes out at once."""
         return self._current is None and not self._queue and not self._line.holds_calls and not self._closed

@@ -193,16 +193,8 @@ class Recorder:
         self, peer: Peer, call: Call, request: core.StatusNotificationRequest, now_ms: int, reading: Reading
     ) -> Deferred[Recorded]:
         answer = core.StatusNotificationConfirmation()
-        status = Status(
-            connector_id=request.connector_id,
-            status=request.status,
-            error_code=request.error_code,
-            info=_optional(request.info),
-            vendor_id=_optional(request.vendor_id),
-            vendor_error_code=_optional(request.vendor_error_code),
-            timestamp_ms=instant_or(request.timestamp, now_ms),
-        )
-        done = self._storage.status_notified(_inbound(peer, call, _frame(call, answer), now_ms, reading), status)
+        message = _inbound(peer, call, _frame(call, answer), now_ms, reading)
+        done = self._storage.status_notified(message, status_of(request, now_ms))
         return done.addCallback(self._plainly_recorded, answer)
 
     def _start(
@@ -344,6 +336,19 @@ class Recorder:
             return self._storage.answer_amended(sequence, frame)
 
         return Recorded(answer, sequence, amend)
+
+
+def status_of(request: core.StatusNotificationRequest, now_ms: int) -> Status:
+    """The record of a StatusNotification that was received at `now_ms`."""
+    return Status(
+        request.connector_id,
+        request.status,
+        request.error_code,
+        _optional(request.info),
+        _optional(request.vendor_id),
+        _optional(request.vendor_error_code),
+        instant_or(request.timestamp, now_ms),
+    )
 
 
 def _foreign_or(foreign: IdTagInfo | None, standing: Standing) -> IdTagInfo | None:

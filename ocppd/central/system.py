@@ -29,6 +29,7 @@ from ocppd.central.conformance import FIRST_LOOKS, Conformance
 from ocppd.central.connection import Connection, Exchange, Link, Wiring
 from ocppd.central.dispatch import Dispatch, as_deferred
 from ocppd.central.ends import Ends, Hooks
+from ocppd.central.express import Express
 from ocppd.central.feed import Feed
 from ocppd.central.fleet_jobs import FleetJobs
 from ocppd.central.follow_ups import FollowUps
@@ -144,10 +145,12 @@ class CentralSystem:
         dispatch = Dispatch(
             recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers, self.conformance
         )
+        express = Express(self._storage, self._watchers, self._observe, dispatch.not_recorded, dispatch.handled)
         return Wiring(
             clock=clock,
             storage=self._storage,
             dispatch=dispatch,
+            express=express.take,
             ended=self._ends.ended,
             requeue=self.commands.requeue,
             stalled=self.commands.stalled,

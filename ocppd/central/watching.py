@@ -122,6 +122,10 @@ class Watchers:
         self._of_message = {name: [each for each in self._all if name in each.messages] for name in _named(self._all, "messages")}
         self._of_call = {name: [each for each in self._all if name in each.calls] for name in _named(self._all, "calls")}
 
+    def follow(self, action: str) -> bool:
+        """Whether a message of this action may concern anybody now."""
+        return action in self._of_message or bool(self._awaited)
+
     def received(self, charger: Charger, action: str, request: Message, answer: Message) -> None:
         """Tell those whom a message concerns."""
         if self._awaited:

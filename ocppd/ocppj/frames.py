@@ -45,8 +45,7 @@ _as_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     """A CALL. `wire_id` is the id as JSON, echoed as it came; `message_id` is its text."""
 
     message_id: str
@@ -94,16 +93,21 @@ class Malformed(Exception):
         self.reason = reason
 
 
-def read(data: bytes, *, strict: bool) -> Frame:
-    """The frame in one text message. Raises Unreadable or Malformed, and nothing else whatever the bytes are."""
+def read_at_once(data: bytes) -> Call | None:
+    """The CALL that a text message is, where it is as it should be; None for anything else, whatever the bytes are."""
     try:
         kind, message_id, action, raw = _as_call(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _read_slowly(data, strict)
+        return None
     payload = bytes(raw)
     if kind != CALL or not 0 < len(message_id) <= MESSAGE_ID_LENGTH or payload[:1] != b"{":
-        return _read_slowly(data, strict)
+        return None
     return Call(message_id, action, payload, _encode(message_id))
+
+
+def read(data: bytes, *, strict: bool) -> Frame:
+    """The frame in one text message. Raises Unreadable or Malformed, and nothing else whatever the bytes are."""
+    return read_at_once(data) or _read_slowly(data, strict)
 
 
 def _read_slowly(data: bytes, strict: bool) -> Frame:

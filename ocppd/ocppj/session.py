@@ -14,6 +14,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from ocppd.errors import ErrorCode
 from ocppd.ocppj.frames import Call, CallError, CallResult, Malformed, Unreadable, call_error_frame, is_result, read
 
@@ -103,8 +105,7 @@ def _digest(call: Call) -> int:
     return hash((call.action, call.payload))
 
 
-@dataclass(slots=True)
-class _Repeatable:
+class _Repeatable(msgspec.Struct, gc=False):
     digest: int
     at: float
     answer: bytes | None = None
@@ -113,14 +114,20 @@ class _Repeatable:
 class Session:
     """The state of one connection. Every method returns at once; `receive` raises nothing, whatever the bytes."""
 
-    __slots__ = ("_abandoned", "_current", "_outstanding", "_repeatables", "_unreadable", "_waiting", "_waiting_bytes", "strict")
+    __slots__ = (
+        *("_abandoned", "_current", "_forget_at", "_outstanding", "_repeatables"),
+        *("_unreadable", "_waiting", "_waiting_bytes", "strict"),
+    )
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self._current: Call | None = None
         self._waiting: deque[Call] = deque()
         self._waiting_bytes = 0
-        self._repeatables: OrderedDict[str, _Repeatable] = OrderedDict()
+        #: Calls of the peer by their id, the oldest first.
+        self._repeatables: dict[str, _Repeatable] = {}
+        #: When the oldest of them is to be forgotten, at the latest.
+        self._forget_at = 0.0
         self._outstanding: str | None = None
         self._abandoned: OrderedDict[str, None] = OrderedDict()
         self._unreadable = 0
@@ -144,9 +151,9 @@ class Session:
             self._unreadable = 0
             answer = call_error_frame(malformed.wire_id, ErrorCode.FORMATION_VIOLATION, malformed.reason)
             return [Refused(answer, malformed.reason, data)]
-        self._unreadable = 0
         if isinstance(frame, Call):
-            return self._called(frame, now)
+            return self.called(frame, now)
+        self._unreadable = 0
         return [self._responded(frame)]
 
     def _not_readable(self, unreadable: Unreadable, data: bytes) -> list[Event]:
@@ -158,7 +165,21 @@ class Session:
                 events.append(Close(PROTOCOL_ERROR_CLOSE, f"{UNREADABLE_LIMIT} unreadable messages in a row"))
         return events
 
-    def _called(self, call: Call, now: float) -> list[Event]:
+    def take(self, call: Call, now: float) -> bool:
+        """Take a call that can be run at once, with none in progress and none known by its id; False where it cannot be.
+
+        The short way of `called`; `finish` or `answered` follows.
+        """
+        if self._current is not None or call.message_id in self._repeatables:
+            return False
+        self._unreadable = 0
+        self._repeatables[call.message_id] = _Repeatable(_digest(call), now)
+        self._current = call
+        return True
+
+    def called(self, call: Call, now: float) -> list[Event]:
+        """What a call of the peer means."""
+        self._unreadable = 0
         digest = _digest(call)
         known = self._repeatables.get(call.message_id)
         if known is not None and known.digest == digest and now - known.at <= REPEATS_KEPT_S:
@@ -186,6 +207,11 @@ class Session:
 
         A CALLRESULT is kept to be repeated. A CALLERROR is not: the charger repeats the call because it failed (E-1).
         """
+        following = self.finish(call, frame, now)
+        return [Send(frame)] if following is None else [Send(frame), CallReceived(following)]
+
+    def finish(self, call: Call, frame: bytes, now: float) -> Call | None:
+        """The same, for who sends the answer himself; gives the call that comes next."""
         known = self._repeatables.get(call.message_id)
         if known is not None and known.digest == _digest(call):
             if is_result(frame):
@@ -193,20 +219,20 @@ class Session:
                 known.at = now
             else:
                 del self._repeatables[call.message_id]
-        self._forget_old(now)
-        events: list[Event] = [Send(frame)]
+        if now >= self._forget_at or len(self._repeatables) > REPEATS_KEPT:
+            self._forget_old(now)
         self._current = self._waiting.popleft() if self._waiting else None
         if self._current is not None:
             self._waiting_bytes -= len(self._current.payload)
-            events.append(CallReceived(self._current))
-        return events
+        return self._current
 
     def _forget_old(self, now: float) -> None:
         while self._repeatables:
-            oldest = next(iter(self._repeatables.values()))
+            oldest_id, oldest = next(iter(self._repeatables.items()))
             if oldest.answer is None or (len(self._repeatables) <= REPEATS_KEPT and now - oldest.at <= REPEATS_KEPT_S):
+                self._forget_at = oldest.at + REPEATS_KEPT_S
                 return
-            self._repeatables.popitem(last=False)
+            del self._repeatables[oldest_id]
 
     # Our calls
 

@@ -13,6 +13,8 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
+import msgspec
+
 T = TypeVar("T")
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -64,15 +66,20 @@ def _cleaned(value: Any) -> Any:
         after = _cleaned(before)
         if after is not before and after != before:
             changes[name] = after
-    return replace(value, **changes) if changes else value
+    if not changes:
+        return value
+    return msgspec.structs.replace(value, **changes) if isinstance(value, msgspec.Struct) else replace(value, **changes)
 
 
 @cache
 def _members(kind: Hashable) -> tuple[tuple[str, ...], Any] | None:
     """The names of a record's members and how to get their values; None where `kind` is no record."""
-    if not (isinstance(kind, type) and is_dataclass(kind)):
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        names = kind.__struct_fields__
+    elif isinstance(kind, type) and is_dataclass(kind):
+        names = tuple(field.name for field in fields(kind))
+    else:
         return None
-    names = tuple(field.name for field in fields(kind))
     if len(names) == 1:
         only = attrgetter(names[0])
         return names, lambda record: (only(record),)

@@ -202,6 +202,8 @@ class SqlStorage:
         return self.write(chargers.registration_amended, sequence, answer, registration, interval_s)
 
     def status_notified(self, message: Inbound, status: Status) -> Deferred[int]:
+        if message.clean and self._writer is not None:
+            return self._writer.submit(chargers.status_notified, message, status)
         return self.write(chargers.status_notified, message, status)
 
     def read_chargers(self, names: Sequence[str]) -> Deferred[dict[str, ChargerRecord]]:
@@ -227,6 +229,8 @@ class SqlStorage:
     def meter_values_received(
         self, message: Inbound, connector_id: int, transaction_id: int | None, elements: tuple[MeterValueElement, ...]
     ) -> Deferred[int]:
+        if message.clean and self._writer is not None:
+            return self._writer.submit(meter_values.received, message, connector_id, transaction_id, elements)
         return self.write(meter_values.received, message, connector_id, transaction_id, elements)
 
     def transaction_closed(self, transaction_id: int, reason: str, now_ms: int) -> Deferred[TransactionRecord | None]:

@@ -28,6 +28,7 @@ _SHAPE = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)  # chargers measure at full minutes
 def parse_timestamp(text: str) -> int:
     """The instant that `text` names, in milliseconds since the epoch; a finer fraction is cut off.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_twisted
 
@@ -328,7 +328,7 @@ async def test_transactions_are_listed_newest_first(storage: SqlStorage) -> None
 @pytest_twisted.ensureDeferred
 async def test_what_no_database_takes_is_cleaned(storage: SqlStorage) -> None:
     """NUL, lone surrogates and numbers beyond 64 bit are stored as the nearest that can be (F-12)."""
-    message = replace(inbound("StartTransaction"), frame="a\0b\ud800c", received_ms=2**80)
+    message = msgspec.structs.replace(inbound("StartTransaction"), frame="a\0b\ud800c", received_ms=2**80)
     started = await storage.transaction_started(
         message, start(2**70, id_tag="x\0", meter_start_wh=-(2**70), answer=lambda number, _: f"\udfff{number}")
     )

@@ -165,7 +165,7 @@ async def test_fr_12_repeat_while_in_progress(start: Any) -> None:
         peer.send([2, "1", "DataTransfer", {"vendorId": "v"}])
     peer.send([2, "2", "Heartbeat", {}])
     session = daemon.central.chargers.connection("CP1")
-    while not waiting or not session._session._waiting:
+    while not waiting or not session.session._waiting:
         await message_loop()
     [only] = waiting
     only.callback(None)

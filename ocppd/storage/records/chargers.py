@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from ocppd.storage.records.calls import DroppedCall, QueuedCall
 from ocppd.v16.types import RegistrationStatus
 
@@ -26,8 +28,7 @@ class Boot:
     interval_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True, gc=False):
     """A StatusNotification. `timestamp_ms` is the charger's own, or the time of receipt where it sent none."""
 
     connector_id: int

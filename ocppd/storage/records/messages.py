@@ -51,8 +51,7 @@ def element_of(frame: str, place: int) -> bytes:
         return b"{}"
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(msgspec.Struct, frozen=True, gc=False):
     """One CALL from a charger as it came, raw (REQUIREMENTS G-12).
 
     `answer` is the frame that ocppd answers by default: it is stored with the message, in the same commit. So is what goes
@@ -67,6 +66,8 @@ class Inbound:
     frame: str
     answer: str
     quarantine: Quarantined | None = None
+    #: Whether it is ASCII without escapes and its integers have 64 bits, and so has all that it says: nothing is to be cleaned.
+    clean: bool = False
 
     @property
     def payload(self) -> bytes:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from ocppd.storage.records.id_tags import Configured, Standing
 from ocppd.v16.types import AuthorizationStatus, IdTagInfo
 
@@ -39,8 +41,7 @@ class StopOutcome(StrEnum):
     SUSPECT = "suspect"
 
 
-@dataclass(frozen=True, slots=True)
-class MeterValueElement:
+class MeterValueElement(msgspec.Struct, frozen=True, gc=False):
     """One MeterValue: samples of one instant. `samples` is the JSON text of its `sampledValue` list, as sent."""
 
     timestamp_ms: int

@@ -1,0 +1,166 @@
+"""The express way of the three messages that nearly all traffic is made of: Heartbeat, StatusNotification, MeterValues.
+
+What is as it should be in every respect goes from the frame to the record, and from the commit to the answer, in one
+function each, with what `session`, `dispatch` and `recorder` would do and nothing that they would only look at. Everything
+else goes the ordinary way, which knows all cases: a charger that is not accepted, strict, or still looked at closely; a call
+while another one is in progress, or with an id that is known; text that is not ASCII, or has escapes; whatever the typed
+decoders refuse; actions with a handler of a user's.
+
+Both ways give the same answers, records and events: the tests of dialogues run over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Any, Final, Protocol
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ocppd.central.meter_values import elements_of
+from ocppd.central.recorder import status_of
+from ocppd.central.watching import Watchers
+from ocppd.ocppj.frames import EMPTY, Call
+from ocppd.ocppj.session import Session
+from ocppd.storage.api import Storage
+from ocppd.storage.records import Inbound
+from ocppd.v16 import core
+from ocppd.v16.timestamps import format_timestamp
+from ocppd.v16.types import Message, RegistrationStatus
+
+log = Logger()
+
+#: What a number of a message may be, so that every database takes it.
+LEAST: Final = -(2**63)
+MOST: Final = 2**63 - 1
+
+REFUSED_BY_DECODER: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+
+#: Deferreds look at them, and copy none.
+NO_KEYWORDS: Final[dict[str, Any]] = {}
+
+_status_notification = msgspec.json.Decoder(core.StatusNotificationRequest).decode
+_meter_values = msgspec.json.Decoder(core.MeterValuesRequest).decode
+_HEARTBEAT: Final = core.HeartbeatRequest()
+_STATUS_ANSWER: Final = core.StatusNotificationConfirmation()
+_METER_VALUES_ANSWER: Final = core.MeterValuesConfirmation()
+
+
+class Passenger(Protocol):
+    """The connection that a call came by."""
+
+    name: str
+    generation: int
+    registration: RegistrationStatus | None
+    strict: bool
+    looks: int
+    session: Session
+
+    def give(self, call: Call, frame: bytes) -> None:
+        """Write the answer to the call in progress, and go on with what had to wait for it."""
+
+
+#: Tries a call, of these bytes, received at this time (s): whether it was taken. It is answered then, now or later.
+Way = Callable[[Passenger, Call, bytes, float], bool]
+
+
+class Express:
+    """Takes calls that can be answered by the short way. `ordinary` are actions that cannot."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        watchers: Watchers,
+        observe: Callable[[str, int, Call, bytes], None],
+        not_recorded: Callable[[Failure, Any, Call], bytes],
+        ordinary: Container[str] = (),
+    ) -> None:
+        """`observe` hears of what is not recorded, `not_recorded` gives the answer where storage has failed."""
+        self._storage = storage
+        self._watchers = watchers
+        self._observe = observe
+        self._not_recorded = not_recorded
+        ways: dict[str, Way] = {
+            "Heartbeat": self._heartbeat,
+            "MeterValues": self._meter_values,
+            "StatusNotification": self._status_notification,
+        }
+        self._ways = {action: way for action, way in ways.items() if action not in ordinary}
+
+    def take(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
+        """Have `call`, received as `data` at `now` (s since 1970), answered; False where the ordinary way is to do it."""
+        way = self._ways.get(call.action)
+        if way is None or passenger.registration is not RegistrationStatus.ACCEPTED or passenger.strict:
+            return False
+        return way(passenger, call, data, now)
+
+    def _heartbeat(self, passenger: Passenger, call: Call, _: bytes, now: float) -> bool:
+        if call.payload != EMPTY or not passenger.session.take(call, now):
+            return False
+        now_ms = int(now * 1000)
+        frame = b'[3,%b,{"currentTime":"%b"}]' % (call.wire_id, format_timestamp(now_ms).encode())
+        self._observe(passenger.name, now_ms, call, frame)
+        if self._watchers.follow("Heartbeat"):
+            answer = core.HeartbeatConfirmation(current_time=format_timestamp(now_ms))
+            self._watchers.received(passenger, "Heartbeat", _HEARTBEAT, answer)  # type: ignore[arg-type]
+        passenger.give(call, frame)
+        return True
+
+    def _status_notification(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
+        if passenger.looks or b"\\" in data or not data.isascii():
+            return False
+        try:
+            request = _status_notification(call.payload)
+        except REFUSED_BY_DECODER:
+            return False
+        if not LEAST <= request.connector_id <= MOST or not passenger.session.take(call, now):
+            return False
+        now_ms = int(now * 1000)
+        frame = b"[3,%b,{}]" % call.wire_id
+        done = self._storage.status_notified(_inbound(passenger, call, data, frame, now_ms), status_of(request, now_ms))
+        self._answer(done, passenger, call, frame, request, _STATUS_ANSWER)
+        return True
+
+    def _meter_values(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
+        if passenger.looks or b"\\" in data or not data.isascii():
+            return False
+        try:
+            request = _meter_values(call.payload)
+        except REFUSED_BY_DECODER:
+            return False
+        named = None if request.transaction_id is msgspec.UNSET else request.transaction_id
+        if not LEAST <= request.connector_id <= MOST or (named is not None and not LEAST <= named <= MOST):
+            return False
+        if not passenger.session.take(call, now):
+            return False
+        frame = b"[3,%b,{}]" % call.wire_id
+        message = _inbound(passenger, call, data, frame, int(now * 1000))
+        elements = elements_of(call.payload, request.meter_value)
+        done = self._storage.meter_values_received(message, request.connector_id, named, elements)
+        self._answer(done, passenger, call, frame, request, _METER_VALUES_ANSWER)
+        return True
+
+    def _answer(
+        self, done: Deferred[int], passenger: Passenger, call: Call, frame: bytes, request: Message, answer: Message
+    ) -> None:
+        done.addCallbacks(self._recorded, self._failed, (passenger, call, frame, request, answer), NO_KEYWORDS, (passenger, call))
+
+    def _recorded(self, _: int, passenger: Passenger, call: Call, frame: bytes, request: Message, answer: Message) -> None:
+        """It is on disk."""
+        try:
+            if self._watchers.follow(call.action):
+                self._watchers.received(passenger, call.action, request, answer)  # type: ignore[arg-type]
+        finally:
+            passenger.give(call, frame)
+
+    def _failed(self, failure: Failure, passenger: Passenger, call: Call) -> None:
+        """It is not: InternalError, so that the charger repeats it (E-1)."""
+        passenger.give(call, self._not_recorded(failure, passenger, call))
+
+
+def _inbound(passenger: Passenger, call: Call, data: bytes, frame: bytes, now_ms: int) -> Inbound:
+    return Inbound(
+        passenger.name, passenger.generation, now_ms, call.message_id, call.action, data.decode(), frame.decode(), None, True
+    )
