@@ -53,7 +53,9 @@ def is_current(insert: Any) -> ColumnElement[bool]:
     then may have left the clock wrong, and so may time: a state must not be stuck for as long as a clock has been set back.
     """
     here, new = connectors.c, insert.excluded
-    booted = select(chargers.c.registered_ms).where(chargers.c.name == new.charger).scalar_subquery()
+    # As text: Core would take `excluded` for another table to select from.
+    charger: ColumnElement[str] = literal_column("excluded.charger")
+    booted = select(chargers.c.registered_ms).where(chargers.c.name == charger).scalar_subquery()
     late = and_(
         new.timestamp_ms < here.timestamp_ms - _tolerance,
         func.abs(here.timestamp_ms - here.received_ms) <= _tolerance,

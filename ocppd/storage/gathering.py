@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
 #: Rows in one statement: a text for each of these sizes is prepared once.
-SIZES: Final = (64, 16, 4, 1)
+SIZES: Final = (256, 64, 16, 4, 1)
 _PARAMETER: Final = re.compile(r"(?<!:):(\w+)")
 _ROW: Final = " VALUES ("
 
@@ -73,5 +74,5 @@ class Gathered:
             for size in SIZES:
                 while len(rows) - done >= size:
                     some = rows[done : done + size]
-                    cursor.execute(many(text, size), [value for row in some for value in row])
+                    cursor.execute(many(text, size), list(chain.from_iterable(some)))
                     done += size

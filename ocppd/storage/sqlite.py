@@ -18,13 +18,18 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from ocppd.errors import StartFailed
-from ocppd.storage.database import READERS, Database, Trouble, reason
+from ocppd.storage.database import READERS, Database, Trouble, Unreachable, reason
 from ocppd.storage.files import companion, sync_directory
 from ocppd.storage.secrets import Secrets
 
 #: Only an operator's own tool can hold the write lock of our file; give it this long to finish.
 BUSY_TIMEOUT_MS = 5_000
 
+#: Pages of 4 KiB in the write-ahead log before they are brought into the file: a page that changes often is then written
+#: there once for many commits. The log stays on the disk with this size, 40 MiB.
+CHECKPOINT_PAGES = 10_000
+#: What the connection that writes keeps in memory: the ends of the indexes, which it changes with every message.
+CACHE_KIB = 64 * 1024
 #: Parameters of a URL, which SQLAlchemy hands to the driver.
 Query = Mapping[str, str | tuple[str, ...]]
 #: Those that change neither what the path means nor what is written how; ocppd sets the others itself.
@@ -37,6 +42,8 @@ class SqliteDatabase(Database):
 
     def __init__(self, url: URL) -> None:
         """Take hold of the file, and make it where it is missing. Raises StartFailed."""
+        #: The connection that writes: taking it from its pool for each commit would take as long as several messages.
+        self._held: Connection | None = None
         self._path = path = file_of(url)
         self._lock: int | None = None
         if path is None:
@@ -56,9 +63,35 @@ class SqliteDatabase(Database):
 
     def close(self) -> None:
         """Close all connections, then let go of the file."""
+        self._let_go()
         super().close()
         if self._lock is not None:
             os.close(self._lock)
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
+
+    @contextmanager
+    def connected(self, engine: Engine) -> Iterator[Connection]:
+        """See `Database.connected`. The connection that writes is kept until something goes wrong; one thread has it at a time."""
+        if engine is not self.writing:
+            with super().connected(engine) as connection:
+                yield connection
+            return
+        if self._held is None or self._held.closed or self._held.in_transaction():
+            self._let_go()
+            try:
+                self._held = engine.connect()
+            except Exception as error:
+                raise Unreachable from error
+        try:
+            with self.guarded(self._held):
+                yield self._held
+        except BaseException:
+            self._let_go()
+            raise
 
     @contextmanager
     def guarded(self, connection: Connection) -> Iterator[None]:
@@ -131,6 +164,8 @@ def writing_engine(path: Path, query: Query = _NO_PARAMETERS) -> Engine:
             f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
             "PRAGMA journal_mode=WAL",
             "PRAGMA synchronous=FULL",
+            f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
+            f"PRAGMA cache_size=-{CACHE_KIB}",
             "PRAGMA foreign_keys=ON",
         ),
     )
