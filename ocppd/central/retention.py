@@ -23,8 +23,10 @@ from ocppd.storage.records.retention import Cut, Kind, Portion
 
 log = Logger()
 
-#: A portion is to take so long; the writer is never to be held for more than 50 ms, its commit included.
+#: From its begin until it is on disk a portion is to take so long: the writer is never to be held for more than 50 ms.
 AIM_S: Final = 0.02
+#: So much work it has at least where the commit takes longer, since others have their part in that.
+LEAST_S: Final = 0.004
 FIRST_ROWS: Final = 50
 MOST_ROWS: Final = 1000
 #: From one portion to the next their number grows to the double at most: the rows ahead may be larger.
@@ -43,12 +45,13 @@ class Pace:
     def __init__(self) -> None:
         self.rows = FIRST_ROWS
 
-    def took(self, looked_at: int, took_s: float) -> None:
-        """The last portion looked at so many rows in that time."""
+    def took(self, looked_at: int, work_s: float, held_s: float) -> None:
+        """The last portion looked at so many rows, which was so much work, and was on disk after `held_s`."""
         if looked_at == 0:
             return
-        aim = looked_at * AIM_S / max(took_s, AIM_S / MOST_ROWS)
-        self.rows = max(1, min(int(aim), int(self.rows * GROWTH), MOST_ROWS))
+        aim = looked_at * AIM_S / max(held_s, work_s, AIM_S / MOST_ROWS)
+        least = looked_at * LEAST_S / max(work_s, LEAST_S / MOST_ROWS)
+        self.rows = max(1, min(int(max(aim, least)), int(self.rows * GROWTH), MOST_ROWS))
 
 
 class _Run:
@@ -72,7 +75,7 @@ class _Run:
     def cut(self, portion: Portion, cut: Cut) -> None:
         """That portion was cut."""
         self.removed[portion.kind] += cut.removed
-        self._paces[portion.kind].took(cut.looked_at, cut.took_s)
+        self._paces[portion.kind].took(cut.looked_at, cut.work_s, cut.held_s)
         kind, days, after = self._left[0]
         if cut.done:
             del self._left[0]

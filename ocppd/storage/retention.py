@@ -19,8 +19,8 @@ from ocppd.storage.spellings import NowMs
 from ocppd.storage.thinning import METER_VALUES, Thinning
 from ocppd.storage.unit import Statement, Unit, values_of
 
-#: After so long a portion ends, whatever is left of it. The last row may take some milliseconds more, and so does the commit.
-LONGEST_S: Final = 0.03
+#: After so long a portion ends, whatever is left of it. The last row may take some milliseconds more, the commit as long again.
+LONGEST_S: Final = 0.02
 #: The rows of which one is looked at before the time is.
 BETWEEN_LOOKS: Final = 8
 
@@ -101,7 +101,7 @@ def cut(unit: Unit, portion: Portion, node: str, lease_ms: int, clock: Callable[
     row = {"kind": portion.kind.value, "position": position if again else last, "removed": gone}
     unit.one(_MOVED, row)
     done = looked_at == len(wanted) and (len(wanted) < len(rows) or len(rows) < portion.rows)
-    return Cut(looked_at, gone, last, done, clock() - begun_s)
+    return Cut(looked_at, gone, last, done, begun_s, clock() - begun_s)
 
 
 def _position(unit: Unit, kind: Kind) -> int:

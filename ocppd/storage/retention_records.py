@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import monotonic
 
 from twisted.internet.defer import Deferred
@@ -16,7 +17,7 @@ class SqlRetention:
     """See `ocppd.storage.api.retention.RetentionRecords` for what each method does."""
 
     def __init__(self, storage: Access, node: str, clock: Callable[[], float] = monotonic) -> None:
-        """`clock` gives seconds, on the writer's thread."""
+        """`clock` gives seconds, on any thread."""
         self._storage = storage
         self._node = node
         self._clock = clock
@@ -25,7 +26,8 @@ class SqlRetention:
         return self._storage.write(retention.take_turn, self._node, int(lease_s * 1000), at_once)
 
     def cut(self, portion: Portion, lease_s: float) -> Deferred[Cut | None]:
-        return self._storage.write(retention.cut, portion, self._node, int(lease_s * 1000), self._clock)
+        cutting = self._storage.write(retention.cut, portion, self._node, int(lease_s * 1000), self._clock)
+        return cutting.addCallback(lambda cut: None if cut is None else replace(cut, held_s=self._clock() - cut.begun_s))
 
     def rest(self, pause_s: float) -> Deferred[None]:
         return self._storage.write(retention.rest, self._node, int(pause_s * 1000))

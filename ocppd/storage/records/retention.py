@@ -36,10 +36,16 @@ class Portion:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What became of a portion. `last` is the highest number that was looked at; `done`: there is no more of its kind."""
+    """What became of a portion. `last` is the highest number that was looked at; `done`: there is no more of its kind.
+
+    It began at `begun_s` of the writer's clock. Its own work took `work_s`, and until it was on disk, with what else was in
+    that commit, it took `held_s`.
+    """
 
     looked_at: int
     removed: int
     last: int
     done: bool
-    took_s: float
+    begun_s: float
+    work_s: float
+    held_s: float = 0.0
