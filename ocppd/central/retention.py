@@ -24,7 +24,7 @@ from ocppd.storage.records.retention import Cut, Kind, Portion
 log = Logger()
 
 #: From its begin until it is on disk a portion is to take so long: the writer is never to be held for more than 50 ms.
-AIM_S: Final = 0.02
+AIM_S: Final = 0.015
 #: So much work it has at least where the commit takes longer, since others have their part in that.
 LEAST_S: Final = 0.004
 FIRST_ROWS: Final = 50
