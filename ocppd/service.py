@@ -56,6 +56,8 @@ STOPS_INTERVAL_S: Final = 60.0
 SWEEP_INTERVAL_S: Final = 5.0
 #: How often jobs over many chargers go on, where there are some.
 PUMP_INTERVAL_S: Final = 0.2
+#: How often some old records are removed, where they are not kept for ever: 20 ms of the writer's time in ten times that.
+RETENTION_INTERVAL_S: Final = 0.2
 #: How often the file room is looked through for what is too old or too much.
 TIDY_INTERVAL_S: Final = 900.0
 #: How often what storage has refused is tried again: soon enough for everything to be well five seconds after its return.
@@ -149,6 +151,7 @@ class OcppdService(Service):
         self._repeat(self.central.retry, RETRY_INTERVAL_S)
         self._repeat(self.central.sweep, SWEEP_INTERVAL_S)
         self._repeat(self.central.fleet_jobs.pump, PUMP_INTERVAL_S)
+        self._repeat(self.central.retention.pump, RETENTION_INTERVAL_S)
         self._repeat(self._look_for_missing_stops, STOPS_INTERVAL_S)
         self._repeat(self._tidy_files, TIDY_INTERVAL_S)
         shorten_turns(self._reactor)

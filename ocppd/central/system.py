@@ -43,6 +43,7 @@ from ocppd.central.recorder import Recorder
 from ocppd.central.registers import Registers
 from ocppd.central.registry import Registry
 from ocppd.central.reservations import Reservations
+from ocppd.central.retention import Retention
 from ocppd.central.unasked import Unasked
 from ocppd.central.waiters import Waiters
 from ocppd.central.watching import Awaited, Watchers
@@ -103,6 +104,7 @@ class CentralSystem:
             storage, self.chargers, clock, workshop or Workshop(), self._submit, self.capabilities.chain_size
         )
         self.fleet_jobs = FleetJobs(storage.fleet_jobs, self.commands, clock)
+        self.retention = Retention(storage.retention, clock, lambda: self.chargers.configuration)
         self._watchers = self._make_watchers()
         self._foreign = ForeignTags(storage, self.rules, external)
         self._wiring = self._make_wiring()

@@ -15,6 +15,7 @@ from ocppd.config.values import (
     Mode,
     ModelSettings,
     Registration,
+    RetentionSettings,
     Settings,
     UnknownIdTags,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Mode",
     "ModelSettings",
     "Registration",
+    "RetentionSettings",
     "Settings",
     "UnknownIdTags",
     "load_configuration",

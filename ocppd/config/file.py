@@ -20,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+from ocppd.config.retention import retention_of
 from ocppd.config.values import (
     REPAIR_NAMES,
     CertificateName,
@@ -79,7 +80,7 @@ FLAGS = {
 #: What holds for every charger that does not say otherwise.
 COMMON_KEYS = ("Quiet", "AcceptWithoutBoot", "ReadConfiguration", "CertificatePolicy", "CertificateName")
 CONFIGURATION_KEYS = (
-    *("MaxQueueSize", "Chargers", "IdTags", "CpoName", "CertificateDays", "Repairs", "Models"),
+    *("MaxQueueSize", "Chargers", "IdTags", "CpoName", "CertificateDays", "Repairs", "Models", "Retention"),
     *COMMON_KEYS,
 )
 CHARGER_KEYS = (
@@ -197,6 +198,7 @@ def load_configuration(path: Path) -> Configuration:
         id_tags=_id_tags(found["IdTags"]) if "IdTags" in found else MappingProxyType({}),
         repairs=_repairs(found["Repairs"]) if "Repairs" in found else MappingProxyType({}),
         models=tuple(_model(item) for item in found["Models"].items()) if "Models" in found else (),
+        retention=retention_of(found["Retention"]) if "Retention" in found else Configuration().retention,
     )
 
 

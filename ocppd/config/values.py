@@ -142,6 +142,18 @@ class IdTagSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """How many days records are kept; None is for ever. Of meter values it is how long all of them are kept."""
+
+    messages_days: int | None = None
+    statuses_days: int | None = None
+    quarantine_days: int | None = None
+    meter_values_days: int | None = None
+    #: Of older meter values one element of each such interval is kept.
+    meter_value_interval_s: int = 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """configs.json. `id_tags` has lower-case keys, because tags are compared ignoring case (REQUIREMENTS G-3)."""
 
@@ -157,6 +169,7 @@ class Configuration:
     #: Repairs that are switched for all chargers; then those of a model, then those of a charger.
     repairs: Mapping[str, bool] = field(default_factory=dict)
     models: tuple[ModelSettings, ...] = ()
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

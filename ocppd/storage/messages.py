@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
 
 from ocppd.storage import events, quarantine
 from ocppd.storage.records import Direction, Inbound, MessageFilter, MessageRecord, MessageState
-from ocppd.storage.schema import IS_FROM_CHARGER, IS_OUR_CALL, messages
+from ocppd.storage.schema import IS_FROM_CHARGER, IS_OUR_CALL, IS_PENDING, messages
 from ocppd.storage.unit import Statement, Unit, values_of
 
 #: What `record_of` makes a record of.
@@ -136,6 +136,8 @@ def _conditions(which: MessageFilter) -> Iterator[ColumnElement[bool]]:
         yield messages.c.direction == which.direction.value
     if which.state is not None:
         yield messages.c.state == which.state.value
+        if which.state in (MessageState.QUEUED, MessageState.SENT):  # by the partial index of those, which are few
+            yield messages.c.sequence.in_(select(messages.c.sequence).where(IS_PENDING))
     if which.since_ms is not None:
         yield messages.c.created_ms >= which.since_ms
     if which.until_ms is not None:

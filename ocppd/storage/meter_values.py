@@ -105,9 +105,17 @@ def list_meter_values(unit: Unit, which: MeterValueFilter, after: int | None, li
         meter_values.c.received_ms,
         meter_values.c.samples,
     )
-    query = select(*columns).where(*_conditions(which)).order_by(meter_values.c.sequence).limit(limit)
+    conditions = list(_conditions(which))
     if after is not None:
-        query = query.where(meter_values.c.sequence >= after)
+        conditions.append(meter_values.c.sequence >= after)
+    query = select(*columns).order_by(meter_values.c.sequence).limit(limit)
+    if which.charger is None and which.transaction_id is None:
+        query = query.where(*conditions)
+    else:
+        # The index of a charger is not in the order of arrival, but it has all that is needed to find the first ones:
+        # only those are then read, and not what they were found among.
+        first = select(meter_values.c.sequence).where(*conditions).order_by(meter_values.c.sequence).limit(limit)
+        query = query.where(meter_values.c.sequence.in_(first))
     return [_record(row) for row in unit.connection.execute(query)]
 
 

@@ -80,6 +80,7 @@ from ocppd.storage.records import (
 )
 from ocppd.storage.registry_records import SqlRegistry
 from ocppd.storage.reservation_records import SqlReservations
+from ocppd.storage.retention_records import SqlRetention
 from ocppd.storage.secrets import Secrets
 from ocppd.storage.unit import Unit
 from ocppd.storage.writer import Writer
@@ -129,6 +130,7 @@ class SqlStorage:
         self.quarantine = SqlQuarantine(self)
         self.idempotency = SqlIdempotency(self, node, lambda: self._secrets)
         self.registry = SqlRegistry(self)
+        self.retention = SqlRetention(self, node)
         self.fleet_jobs = SqlFleetJobs(self, node, lambda: self._secrets)
 
     def start(self) -> None:

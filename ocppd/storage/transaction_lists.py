@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, bindparam, or_, select
 
 from ocppd.storage import meter_values
 from ocppd.storage.records import TransactionFilter, TransactionRecord, TransactionState
-from ocppd.storage.schema import transactions
+from ocppd.storage.schema import IS_OPEN, transactions
 from ocppd.storage.unit import Statement, Unit
 from ocppd.v16.types import AuthorizationStatus
 
@@ -69,6 +69,8 @@ def _conditions(which: TransactionFilter) -> Iterator[ColumnElement[bool]]:
         yield or_(transactions.c.id_tag_key == which.id_tag.lower(), transactions.c.id_tag == which.id_tag)
     if which.state is not None:
         yield transactions.c.state == which.state.value
+        if which.state is TransactionState.OPEN:  # by the partial index of those, which are few
+            yield transactions.c.transaction_id.in_(select(transactions.c.transaction_id).where(IS_OPEN))
     if which.since_ms is not None:
         yield transactions.c.started_ms >= which.since_ms
     if which.until_ms is not None:

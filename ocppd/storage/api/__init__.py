@@ -24,6 +24,7 @@ from ocppd.storage.api.local_lists import LocalListRecords
 from ocppd.storage.api.quarantine import QuarantineRecords
 from ocppd.storage.api.registry import RegistryRecords
 from ocppd.storage.api.reservations import ReservationRecords
+from ocppd.storage.api.retention import RetentionRecords
 from ocppd.storage.records import (
     Acceptance,
     Boot,
@@ -320,6 +321,10 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     @property
     def quarantine(self) -> QuarantineRecords:
         """Frames that broke the specification."""
+
+    @property
+    def retention(self) -> RetentionRecords:
+        """The removal of old records."""
 
     def start(self) -> None:
         """Open and migrate, blocking, before the reactor runs. Raises StartFailed with one line."""

@@ -49,6 +49,7 @@ from ocppd.storage.schema.local_lists import IS_FOLLOWING, local_lists
 from ocppd.storage.schema.quarantine import deviations, quarantine, quarantine_forgotten
 from ocppd.storage.schema.registry import charger_changes, charger_entries, charger_passwords, unknown_chargers
 from ocppd.storage.schema.reservations import IS_LIVE, reservation_numbers, reservations
+from ocppd.storage.schema.retention import retention_postponed, retention_progress, retention_turn
 
 __all__ = [
     "IS_AT_START",
@@ -106,6 +107,9 @@ __all__ = [
     "remote_starts",
     "reservation_numbers",
     "reservations",
+    "retention_postponed",
+    "retention_progress",
+    "retention_turn",
     "security_events",
     "statuses",
     "transactions",

@@ -17,6 +17,7 @@ from ocppd.net.rest.answers import json_answer
 from ocppd.net.rest.api import Api
 from ocppd.net.rest.parameters import MAX_LIMIT
 from ocppd.net.rest.problems import BadParameters
+from ocppd.net.rest.turns import Turns
 from ocppd.storage.records import MeterValueFilter, MeterValueRecord
 
 #: Rows that one answer may be made of: some seconds of work, a page at a time.
@@ -66,13 +67,16 @@ async def series(api: Api, which: MeterValueFilter, measurand: str | None, bucke
     """The series of these values. Raises Conflict where they are too many for one answer."""
     found = Series(bucket_ms)
     count = 0
+    turns = Turns(api.clock)
     async for rows in rows_of(api, which):
         count += len(rows)
         for record in rows:
             at_ms = shapes.told_or(record.timestamp_ms, record.received_ms)
-            for sample in samples_of(record.samples):
+            samples = samples_of(record.samples)
+            for sample in samples:
                 if measurand in (None, sample.measurand):
                     found.add(record.charger, record.connector_id, at_ms, sample)
+            await turns.did(len(samples))
         if count > MAX_ROWS or found.points > MAX_POINTS:
             raise Conflict("these are too many values for one answer: narrow it by since, until, measurand, or a longer bucket")
     items = [_item(key, points) for key, points in found]

@@ -5,7 +5,7 @@ A row of the records holds all samples of one instant, so a cursor names a row a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from klein import Response
@@ -28,6 +28,7 @@ from ocppd.net.rest.parameters import (
     text,
 )
 from ocppd.net.rest.routing import Incoming, Route
+from ocppd.net.rest.turns import Turns
 from ocppd.net.rest.v1.meter_value_series import BUCKET_QUERY, check_series, rows_of, series
 from ocppd.net.rest.v1.transactions import transaction_of
 from ocppd.storage.records import MeterValueFilter, MeterValueRecord
@@ -104,9 +105,16 @@ async def _answer_of(api: Api, incoming: Incoming, query: Mapping[str, Parser], 
 
 
 async def _pages(api: Api, which: MeterValueFilter, measurand: str | None) -> AsyncIterator[list[Row]]:
-    """All samples, a page of the records at a time."""
+    """All samples, as many at a time as hold up nobody."""
+    turns = Turns(api.clock)
     async for rows in rows_of(api, which):
-        found = [_told(record, sample) for record in rows for _, _, sample in _samples(record, 0, measurand)]
+        found: list[Row] = []
+        for record in rows:
+            samples = samples_of(record.samples)
+            found += [_told(record, sample) for sample in samples if measurand in (None, sample.measurand)]
+            if await turns.did(len(samples)) and found:
+                yield found
+                found = []
         if found:
             yield found
 
@@ -123,10 +131,16 @@ async def _page(api: Api, wanted: Page, which: MeterValueFilter) -> Response:
     chunk = min(wanted.limit + 1, MAX_LIMIT)
     found: list[Found] = []
     looked_at = 0
+    turns = Turns(api.clock)
     while len(found) <= wanted.limit and looked_at < MAX_LOOKED_AT:
         rows = await api.storage.list_meter_values(which, row, chunk)
         for record in rows:
-            found += _samples(record, place if record.sequence == row else 0, wanted.filters.get("measurand"))
+            samples = samples_of(record.samples)
+            first = place if record.sequence == row else 0
+            found += _matching(record, samples, first, wanted.filters.get("measurand"))
+            await turns.did(len(samples))
+            if len(found) > wanted.limit:
+                break
         looked_at += len(rows)
         if len(rows) < chunk:
             return _answer(found, wanted.limit, None)
@@ -134,8 +148,8 @@ async def _page(api: Api, wanted: Page, which: MeterValueFilter) -> Response:
     return _answer(found, wanted.limit, f"{row}.0")
 
 
-def _samples(record: MeterValueRecord, first: int, measurand: str | None) -> Iterator[Found]:
-    for place, sample in enumerate(samples_of(record.samples)):
+def _matching(record: MeterValueRecord, samples: Sequence[Sample], first: int, measurand: str | None) -> Iterator[Found]:
+    for place, sample in enumerate(samples):
         if place >= first and measurand in (None, sample.measurand):
             yield record, place, sample
 
