@@ -8,7 +8,6 @@ wrong at the start raises StartFailed before the reactor runs.
 from __future__ import annotations
 
 import contextlib
-import gc
 import signal
 import socket
 import threading
@@ -33,6 +32,7 @@ from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.system import CentralSystem
 from ocppd.config import Configuration, Settings, load_configuration
 from ocppd.errors import ConfigurationError, StartFailed, StorageUnavailable
+from ocppd.memory import settle_memory
 from ocppd.net.certificates import Certificates
 from ocppd.net.ending import Ending
 from ocppd.net.listening import adopted, bind, describe, listen_on, listen_on_socket, parse_endpoint
@@ -62,8 +62,6 @@ RETENTION_INTERVAL_S: Final = 0.2
 TIDY_INTERVAL_S: Final = 900.0
 #: How often what storage has refused is tried again: soon enough for everything to be well five seconds after its return.
 RETRY_INTERVAL_S: Final = 1.0
-#: Objects after which the garbage collector looks at the new ones: a millisecond's work at most, at every thousandth message.
-NEW_OBJECTS: Final = 5_000
 #: How long requests that are in progress get to be answered after that.
 ANSWER_GRACE_S: Final = 2.0
 #: How long chargers get to confirm the close when the daemon stops.
@@ -378,16 +376,6 @@ def make_service(settings: Settings, reactor: Any, given: Given = NOTHING_GIVEN)
     directory = Path.cwd() if given.place is None else given.place.directory
     kind = Supervisor if settings.workers > 1 else OcppdService
     return cast(IService, kind(settings, reactor, directory, given))
-
-
-def settle_memory() -> None:
-    """Take what the start has made out of the garbage collector's sight: it stays, and is looked through for nothing.
-
-    What has just been made is looked through less often than Python would: messages under way are not garbage yet.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
 
 
 def make_bus(url: str | None, node: str, reactor: Any) -> Bus:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, func, insert, null, select, update
 
-from ocppd.storage import calls, connector_states, consequences, events
+from ocppd.storage import calls, connector_states, consequences, events, filing
 from ocppd.storage import messages as journal
 from ocppd.storage.records import (
     Boot,
@@ -268,14 +268,10 @@ def _connectors_of(names: Sequence[str]) -> Select[Any]:
 
 def list_statuses(unit: Unit, charger: str, connector_id: int, after: int | None, limit: int) -> list[StatusRecord]:
     """See `ChargerRecords.list_statuses`."""
-    query = (
-        select(statuses)
-        .where(statuses.c.charger == charger, statuses.c.connector_id == connector_id)
-        .order_by(statuses.c.sequence.desc())
-        .limit(limit)
-    )
-    if after is not None:
-        query = query.where(statuses.c.sequence < after)
+    keys = {"charger": charger, "connector_id": connector_id}
+    below = None if after is None else lambda number: number < after
+    query: Any = filing.of_charger(unit.dialect, statuses, tuple(statuses.c), keys, (), below)
+    query = query.order_by(filing.SEQUENCE.desc()).limit(limit)
     return [_status(row) for row in unit.connection.execute(query).mappings()]
 
 

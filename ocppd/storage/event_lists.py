@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Table, and_, case, func, null, select
 
+from ocppd.storage import filing
 from ocppd.storage.messages import RECORD, record_of
 from ocppd.storage.records import FRAME_LIMIT, Direction, Event, EventFilter, EventKind, Newest, Tail
 from ocppd.storage.schema import events, messages
@@ -36,7 +37,7 @@ def _cut(column: Any) -> Any:
 
 
 _MESSAGE: Final = tuple(map(_cut, RECORD))
-_JOURNAL: Final = select(_FITS, *_MESSAGE)
+_JOURNAL: Final = (_FITS, *_MESSAGE)
 _OTHERS: Final = select(
     events.c.sequence, events.c.kind, events.c.charger, events.c.at_ms, events.c.members, _FITS, *_MESSAGE
 ).select_from(events.outerjoin(messages, messages.c.sequence == events.c.message))
@@ -82,22 +83,30 @@ def _among(numbers: Sequence[int]) -> Bound:
 def _read(unit: Unit, which: EventFilter, bound: Bound, limit: int, *, newest_first: bool = False) -> list[Event]:
     """The first events of the union of both tables."""
     found: list[Event] = []
-    for table, query, event_of in ((messages, _JOURNAL, _event_of_message), (events, _OTHERS, _event)):
+    for table, event_of in ((messages, _event_of_message), (events, _event)):
         conditions = _conditions(which, table)
         if conditions is not None:
-            order = table.c.sequence.desc() if newest_first else table.c.sequence
-            rows = unit.connection.execute(query.where(bound(table.c.sequence), *conditions).order_by(order).limit(limit))
+            query = _query(unit, table, which, conditions, bound)
+            order = filing.SEQUENCE if table is messages else table.c.sequence
+            rows = unit.connection.execute(query.order_by(order.desc() if newest_first else order).limit(limit))
             found += map(event_of, rows)
     found.sort(key=lambda event: event.sequence, reverse=newest_first)
     return found[:limit]
+
+
+def _query(unit: Unit, table: Table, which: EventFilter, conditions: list[ColumnElement[bool]], bound: Bound) -> Any:
+    if table is messages and which.charger is not None:
+        return filing.of_charger(unit.dialect, messages, _JOURNAL, {"charger": which.charger}, conditions, bound)
+    if which.charger is not None:
+        conditions.append(table.c.charger == which.charger)
+    columns = select(*_JOURNAL) if table is messages else _OTHERS
+    return columns.where(bound(table.c.sequence), *conditions)
 
 
 def _conditions(which: EventFilter, table: Table) -> list[ColumnElement[bool]] | None:
     """What a row of this table must be; None where it cannot be one of those."""
     conditions: list[ColumnElement[bool]] = []
     at_ms = table.c.created_ms if table is messages else table.c.at_ms
-    if which.charger is not None:
-        conditions.append(table.c.charger == which.charger)
     if which.action is not None:
         conditions.append(messages.c.action == which.action)
     if which.since_ms is not None:

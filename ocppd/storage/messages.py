@@ -6,11 +6,11 @@ A message of a charger is written once, with its answer. The life of a call of o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, update
 
-from ocppd.storage import events, quarantine
+from ocppd.storage import events, filing, quarantine
 from ocppd.storage.records import Direction, Inbound, MessageFilter, MessageRecord, MessageState
 from ocppd.storage.schema import IS_FROM_CHARGER, IS_OUR_CALL, IS_PENDING, messages
 from ocppd.storage.unit import Statement, Unit, values_of
@@ -35,6 +35,12 @@ RECORD = (
     messages.c.origin,
     messages.c.transaction_id,
 )
+
+#: The newest of the journal, among which a message is found by the id that its charger gave it: no index has those, which
+#: are as random as they are many, and not one charger's alone.
+RECENT: Final = 50_000
+#: Above every sequence.
+FAR: Final = 2**63 - 1
 
 _MEMBERS = (
     "message_id",
@@ -114,22 +120,28 @@ def read_message(unit: Unit, message_id: str) -> MessageRecord | None:
     row = unit.one(CALL, {"the_id": message_id})
     if row is None:
         newest = messages.c.sequence.desc()
-        query = select(*RECORD).where(messages.c.message_id == message_id, IS_FROM_CHARGER).order_by(newest).limit(1)
+        recent = messages.c.sequence > select(func.max(messages.c.sequence)).scalar_subquery() - RECENT
+        named = (messages.c.message_id == message_id, IS_FROM_CHARGER)
+        query = select(*RECORD).where(recent, *named).order_by(newest).limit(1)
         row = unit.connection.execute(query).first()
     return None if row is None else record_of(row)
 
 
 def list_messages(unit: Unit, which: MessageFilter, after: int | None, limit: int) -> list[MessageRecord]:
     """See `MessageRecords.list_messages`. `since_ms` is included, `until_ms` is not."""
-    query = select(*RECORD).where(*_conditions(which)).order_by(messages.c.sequence.desc()).limit(limit)
-    if after is not None:
-        query = query.where(messages.c.sequence < after)
+    conditions = list(_conditions(which))
+    below = FAR if after is None else after
+    query: Any
+    if which.charger is None:
+        query = select(*RECORD).where(messages.c.sequence < below, *conditions)
+    else:
+        keys = {"charger": which.charger}
+        query = filing.of_charger(unit.dialect, messages, RECORD, keys, conditions, lambda number: number < below)
+    query = query.order_by(filing.SEQUENCE.desc()).limit(limit)
     return [record_of(row) for row in unit.connection.execute(query)]
 
 
 def _conditions(which: MessageFilter) -> Iterator[ColumnElement[bool]]:
-    if which.charger is not None:
-        yield messages.c.charger == which.charger
     if which.action is not None:
         yield messages.c.action == which.action
     if which.direction is not None:

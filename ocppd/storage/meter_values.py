@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Table, bindparam, func, literal_column, select
 
 from ocppd.storage import messages as journal
 from ocppd.storage.records import UNREADABLE_MS, Inbound, MeterValueElement, MeterValueFilter, MeterValueRecord
-from ocppd.storage.schema import IS_OPEN, meter_values, transactions
+from ocppd.storage.schema import IS_OPEN, meter_values, meter_values_of, transactions
 from ocppd.storage.unit import Statement, Unit, values_of
 
 #: A row's `transaction_id` where it belongs to none: null would not be equal to itself in the unique index.
@@ -105,34 +105,33 @@ def list_meter_values(unit: Unit, which: MeterValueFilter, after: int | None, li
         meter_values.c.received_ms,
         meter_values.c.samples,
     )
-    conditions = list(_conditions(which))
-    if after is not None:
-        conditions.append(meter_values.c.sequence >= after)
     query = select(*columns).order_by(meter_values.c.sequence).limit(limit)
     if which.charger is None and which.transaction_id is None:
-        query = query.where(*conditions)
+        query = query.where(*_conditions(meter_values, which, after))
     else:
-        # The index of a charger is not in the order of arrival, but it has all that is needed to find the first ones:
+        # What is found by charger is not in the order of arrival, but it has all that is needed to find the first ones:
         # only those are then read, and not what they were found among.
-        first = select(meter_values.c.sequence).where(*conditions).order_by(meter_values.c.sequence).limit(limit)
-        query = query.where(meter_values.c.sequence.in_(first))
+        first = select(meter_values_of.c.sequence).where(*_conditions(meter_values_of, which, after))
+        query = query.where(meter_values.c.sequence.in_(first.order_by(meter_values_of.c.sequence).limit(limit)))
     return [_record(row) for row in unit.connection.execute(query)]
 
 
-def _conditions(which: MeterValueFilter) -> Iterator[ColumnElement[bool]]:
+def _conditions(table: Table, which: MeterValueFilter, after: int | None) -> Iterator[ColumnElement[bool]]:
+    if after is not None:
+        yield table.c.sequence >= after
     if which.charger is not None:
-        yield meter_values.c.charger == which.charger
+        yield table.c.charger == which.charger
     if which.connector_id is not None:
-        yield meter_values.c.connector_id == which.connector_id
+        yield table.c.connector_id == which.connector_id
     if which.transaction_id is not None:
-        yield meter_values.c.transaction_id == which.transaction_id
-        # Linked values are the transaction's charger's, and that is what the index begins with.
+        yield table.c.transaction_id == which.transaction_id
+        # Linked values are the transaction's charger's, and that is what they are found by first.
         owner = select(transactions.c.charger).where(transactions.c.transaction_id == which.transaction_id)
-        yield meter_values.c.charger == owner.scalar_subquery()
+        yield table.c.charger == owner.scalar_subquery()
     if which.since_ms is not None:
-        yield meter_values.c.timestamp_ms >= which.since_ms
+        yield table.c.timestamp_ms >= which.since_ms
     if which.until_ms is not None:
-        yield meter_values.c.timestamp_ms < which.until_ms
+        yield table.c.timestamp_ms < which.until_ms
 
 
 def _record(row: Any) -> MeterValueRecord:

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Text, bindparam, exists, or_, select
 
 from ocppd.storage.records import Inbound, Stop
-from ocppd.storage.schema import IS_OPEN, messages, transactions
+from ocppd.storage.schema import IS_OPEN, messages, messages_of, transactions
 from ocppd.storage.unit import Parameters, Statement, Unit
 from ocppd.v16.salvage import TRANSACTION_ID_MISSING
 
@@ -22,7 +22,8 @@ RECONCILED: Final = "reconciled"
 _TAG = or_(bindparam("the_tag", type_=Text()).is_(None), transactions.c.id_tag_key == bindparam("the_tag", type_=Text()))
 #: The charger has named it since: it knows its id, and would not stop it nameless.
 _NAMED = exists().where(
-    messages.c.charger == transactions.c.charger,
+    messages_of.c.charger == transactions.c.charger,
+    messages.c.sequence == messages_of.c.sequence,
     messages.c.transaction_id == transactions.c.transaction_id,
     messages.c.action == bindparam("the_action", type_=Text()),
 )

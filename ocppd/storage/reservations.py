@@ -12,12 +12,13 @@ from dataclasses import fields
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, bindparam, insert, select, update
 
-from ocppd.storage import events
+from ocppd.storage import events, filing
 from ocppd.storage.records import UNREADABLE_MS, EndedCall, EventKind, Inbound, MessageState, NewCall, Start, Status
 from ocppd.storage.records.reservations import Reservation, ReservationFilter, ReservationState
 from ocppd.storage.schema import IS_LIVE, reservation_numbers, reservations, statuses, transactions
+from ocppd.storage.spellings import at_most
 from ocppd.storage.unit import Statement, Unit, values_of
 from ocppd.v16.reservation import CancelReservationRequest, ReserveNowRequest
 from ocppd.v16.timestamps import parse_timestamp
@@ -78,12 +79,16 @@ _LINKED = Statement(
     .values(reservation=bindparam("the_id"))
 )
 #: The newest is the one that has just come.
-_LAST_STATUSES = Statement(
-    select(statuses.c.status)
-    .where(statuses.c.charger == bindparam("the_charger"), statuses.c.connector_id == bindparam("the_connector"))
-    .order_by(statuses.c.sequence.desc())
-    .limit(literal_column("2"))
-    .offset(literal_column("0"))
+_LAST_STATUSES = Statement.by_dialect(
+    lambda dialect: at_most(
+        filing.of_charger(
+            dialect,
+            statuses,
+            (statuses.c.sequence, statuses.c.status),
+            {"charger": bindparam("the_charger"), "connector_id": bindparam("the_connector")},
+        ).order_by(filing.SEQUENCE.desc()),
+        2,
+    )
 )
 _NUMBERED = Statement.upsert(
     reservation_numbers,
@@ -213,7 +218,7 @@ def _kept(unit: Unit, charger: str) -> list[Reservation]:
 
 def _was_reserved(unit: Unit, charger: str, connector_id: int) -> bool:
     rows = unit.all(_LAST_STATUSES, {"the_charger": charger, "the_connector": connector_id})
-    return len(rows) > 1 and rows[1][0] == RESERVED
+    return len(rows) > 1 and rows[1][1] == RESERVED
 
 
 def _given_up(unit: Unit, found: Reservation, now_ms: int) -> None:

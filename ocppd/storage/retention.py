@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Text, and_, bindparam, delete, literal_column, or_, select, update
 
+from ocppd.storage import filing
 from ocppd.storage.records.retention import Cut, Kind, Portion
 from ocppd.storage.retention_rules import RULES, Fate, Rule
 from ocppd.storage.schema import retention_postponed, retention_progress, retention_turn
@@ -100,6 +101,8 @@ def cut(unit: Unit, portion: Portion, node: str, lease_ms: int, clock: Callable[
     begun_s = clock()
     if not take_turn(unit, node, lease_ms, False):
         return None
+    if unit.dialect == "sqlite":
+        filing.file(unit)
     again = portion.postponed_after is not None
     position = _position(unit, portion.kind)
     last = position if portion.postponed_after is None else portion.postponed_after

@@ -32,6 +32,7 @@ from ocppd.storage.records.retention import Kind
 from ocppd.storage.schema import (
     charger_jobs,
     events,
+    filed_statuses,
     fleet_job_rows,
     follow_ups,
     messages,
@@ -140,7 +141,7 @@ def _by_age(row: Any, before_ms: int) -> Fate:
 
 
 _instants = (messages.c.created_ms, messages.c.sent_ms, messages.c.answered_ms, messages.c.expires_ms)
-_newer = statuses.alias("newer")
+_newer = filed_statuses.alias("newer")
 #: A status of the same connector came after it: this is not the current one.
 _SUPERSEDED: Final = _any_of(
     exists().where(

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import Text, bindparam, func, or_, select
+from sqlalchemy import Text, and_, bindparam, func, or_, select
 
 from ocppd.storage.records import Inbound, Start, Stop, TransactionRecord, TransactionState
-from ocppd.storage.schema import meter_values, transactions
+from ocppd.storage.schema import meter_values, meter_values_of, transactions
 from ocppd.storage.unit import Parameters, Statement, Unit
 from ocppd.v16.salvage import METER_START_MISSING, METER_STOP_MISSING
 
@@ -45,18 +45,20 @@ _LAST_STOPPED = select(func.max(transactions.c.transaction_id)).where(
 _LAST_STOP = Statement(
     select(transactions.c.meter_stop_wh).where(transactions.c.transaction_id == _LAST_STOPPED.scalar_subquery())
 )
-_NEWEST = select(func.max(meter_values.c.timestamp_ms)).where(
-    meter_values.c.charger == bindparam("the_charger"),
-    meter_values.c.transaction_id == bindparam("the_id"),
-    meter_values.c.connector_id == bindparam("the_connector"),
+_HERE = and_(
+    meter_values_of.c.charger == bindparam("the_charger"),
+    meter_values_of.c.transaction_id == bindparam("the_id"),
+    meter_values_of.c.connector_id == bindparam("the_connector"),
 )
+_NEWEST = select(func.max(meter_values_of.c.timestamp_ms)).where(_HERE)
 _NEWEST_SAMPLES = Statement(
     select(meter_values.c.samples)
     .where(
-        meter_values.c.charger == bindparam("the_charger"),
-        meter_values.c.transaction_id == bindparam("the_id"),
-        meter_values.c.connector_id == bindparam("the_connector"),
-        meter_values.c.timestamp_ms >= _NEWEST.scalar_subquery() - bindparam("the_window"),
+        meter_values.c.sequence.in_(
+            select(meter_values_of.c.sequence).where(
+                _HERE, meter_values_of.c.timestamp_ms >= _NEWEST.scalar_subquery() - bindparam("the_window")
+            )
+        )
     )
     .order_by(meter_values.c.timestamp_ms.desc())
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Select, literal_column
+from sqlalchemy import BigInteger, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.selectable import GenerativeSelect
+
+T = TypeVar("T", bound=GenerativeSelect)
 
 
 class NowMs(FunctionElement[int]):
@@ -76,6 +79,6 @@ def _none_sqlite(element: Any, compiler: Any, **options: Any) -> str:
     return "NULL"
 
 
-def at_most(query: Select[Any], count: int) -> Select[Any]:
+def at_most(query: T, count: int) -> T:
     """The first rows of `query`, for a `Statement`: without an offset of their own SQLite's would have a parameter."""
     return query.limit(literal_column(str(count))).offset(literal_column("0"))

@@ -17,6 +17,7 @@ from ocppd.storage import (
     calls,
     chargers,
     event_lists,
+    filing,
     id_tags,
     messages,
     meter_values,
@@ -95,7 +96,7 @@ class SqlStorage:
 
     `url` is an SQLAlchemy database URL. `secret_key` encrypts the secrets of calls that wait; without it, that is the
     key in a file beside the database. `node` is the identity of this process among those that share the records.
-    `unsafe`: use a server, too, that may lose what it has committed.
+    `unsafe`: use a server, too, that may lose what it has committed. `file_every`: see `filing`.
     """
 
     _log = Logger()
@@ -108,8 +109,10 @@ class SqlStorage:
         *,
         node: str = "this",
         unsafe: bool = False,
+        file_every: int = filing.OFTEN,
     ) -> None:
         self._url = url
+        self._file_every = self._unfiled = file_every
         self._node = node
         self._unsafe = unsafe
         self._reactor = reactor
@@ -147,6 +150,7 @@ class SqlStorage:
         self._database = database
         self._writer = Writer(database, self._reactor)
         self._writer.start()
+        self._file()
         if database.reading is not None:
             self._readers = Readers(database, self._writer, self._reactor)
             self._readers.start()
@@ -175,7 +179,22 @@ class SqlStorage:
         return self.write(probe.written, probe.row_of(self._node))
 
     def write(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        self._written()
         return self._run(self._writer, work, args, kwargs)
+
+    def _written(self) -> None:
+        """One use case more: now and then what was written is filed."""
+        self._unfiled -= 1
+        if not self._unfiled:
+            self._unfiled = self._file_every
+            self._file()
+
+    def _file(self) -> None:
+        if self._writer is not None and self._database is not None and not self._database.shared:
+            filed = self._writer.submit(filing.file)
+            # Where storage has failed the writer tells of it, and it is done the next time.
+            filed.addCallback(lambda more: self._file() if more else None)
+            filed.addErrback(lambda failure: failure.trap(StorageUnavailable) and None)
 
     def read(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         return self._run(self._readers or self._writer, work, args, kwargs)
@@ -205,6 +224,7 @@ class SqlStorage:
 
     def status_notified(self, message: Inbound, status: Status) -> Deferred[int]:
         if message.clean and self._writer is not None:
+            self._written()
             return self._writer.submit(chargers.status_notified, message, status)
         return self.write(chargers.status_notified, message, status)
 
@@ -232,6 +252,7 @@ class SqlStorage:
         self, message: Inbound, connector_id: int, transaction_id: int | None, elements: tuple[MeterValueElement, ...]
     ) -> Deferred[int]:
         if message.clean and self._writer is not None:
+            self._written()
             return self._writer.submit(meter_values.received, message, connector_id, transaction_id, elements)
         return self.write(meter_values.received, message, connector_id, transaction_id, elements)
 

@@ -75,7 +75,7 @@ class SqliteDatabase(Database):
 
     @contextmanager
     def connected(self, engine: Engine) -> Iterator[Connection]:
-        """See `Database.connected`. The connection that writes is kept until something goes wrong; one thread has it at a time."""
+        """See `Database.connected`. The one that writes is kept until something goes wrong; a thread at a time has it."""
         if engine is not self.writing:
             with super().connected(engine) as connection:
                 yield connection

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Text, and_, bindparam, delete, exists, litera
 
 from ocppd.storage.records import UNREADABLE_MS
 from ocppd.storage.retention_rules import Fate, rule_of
-from ocppd.storage.schema import meter_values, transactions
+from ocppd.storage.schema import filed_meter_values, meter_values, transactions
 from ocppd.storage.spellings import at_most
 from ocppd.storage.unit import Parameters, Statement, Unit
 
@@ -28,31 +28,31 @@ _is_open = exists().where(
     transactions.c.transaction_id == meter_values.c.transaction_id,
     transactions.c.state == literal_column("'open'", type_=Text()),
 )
+#: What is old enough has been filed (`filing`).
+_filed = filed_meter_values
 _SERIES: Final = and_(
-    meter_values.c.charger == bindparam("the_charger"),
-    meter_values.c.transaction_id == bindparam("the_transaction"),
-    meter_values.c.connector_id == bindparam("the_connector"),
+    _filed.c.charger == bindparam("the_charger"),
+    _filed.c.transaction_id == bindparam("the_transaction"),
+    _filed.c.connector_id == bindparam("the_connector"),
 )
-#: The order of the index; elements of one instant have different digests.
-_ORDER: Final = (meter_values.c.timestamp_ms, meter_values.c.digest)
+_ORDER: Final = (_filed.c.timestamp_ms, _filed.c.sequence)
 _TOGETHER = Statement(
     at_most(
         select(meter_values.c.sequence, meter_values.c.samples)
+        .select_from(_filed.join(meter_values, meter_values.c.sequence == _filed.c.sequence))
         .where(
             _SERIES,
-            meter_values.c.timestamp_ms >= bindparam("since_ms", type_=BigInteger()),
-            meter_values.c.timestamp_ms < bindparam("until_ms", type_=BigInteger()),
+            _filed.c.timestamp_ms >= bindparam("since_ms", type_=BigInteger()),
+            _filed.c.timestamp_ms < bindparam("until_ms", type_=BigInteger()),
             meter_values.c.received_ms < bindparam("before_ms", type_=BigInteger()),
         )
         .order_by(*_ORDER),
         TOGETHER,
     )
 )
-_told = meter_values.c.timestamp_ms > bindparam("unreadable", type_=BigInteger())
-_FIRST = Statement(at_most(select(meter_values.c.sequence).where(_SERIES, _told).order_by(*_ORDER), 1))
-_LAST = Statement(
-    at_most(select(meter_values.c.sequence).where(_SERIES, _told).order_by(*(column.desc() for column in _ORDER)), 1)
-)
+_told = _filed.c.timestamp_ms > bindparam("unreadable", type_=BigInteger())
+_FIRST = Statement(at_most(select(_filed.c.sequence).where(_SERIES, _told).order_by(*_ORDER), 1))
+_LAST = Statement(at_most(select(_filed.c.sequence).where(_SERIES, _told).order_by(*(column.desc() for column in _ORDER)), 1))
 _GONE = Statement(delete(meter_values).where(meter_values.c.sequence == bindparam("the_number")))
 
 

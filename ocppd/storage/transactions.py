@@ -38,7 +38,7 @@ from ocppd.storage.records import (
     TransactionRecord,
     TransactionState,
 )
-from ocppd.storage.schema import IS_OPEN, messages, transactions
+from ocppd.storage.schema import IS_OPEN, messages, meter_values_of, transactions
 from ocppd.storage.schema import meter_values as values_table
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 from ocppd.v16.salvage import METER_START_MISSING, METER_STOP_MISSING
@@ -131,8 +131,9 @@ _CLOSED = Statement(
 )
 #: A sign of life of a transaction.
 _HEARD_OF = exists().where(
-    values_table.c.charger == transactions.c.charger,
-    values_table.c.transaction_id == transactions.c.transaction_id,
+    meter_values_of.c.charger == transactions.c.charger,
+    meter_values_of.c.transaction_id == transactions.c.transaction_id,
+    values_table.c.sequence == meter_values_of.c.sequence,
     values_table.c.received_ms >= bindparam("before_ms"),
 )
 _STOP_MISSING = Statement(

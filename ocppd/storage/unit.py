@@ -58,13 +58,18 @@ class Statement:
         return self
 
     @classmethod
-    def upsert(cls, table: Table, build: Callable[[Any], ClauseElement]) -> Statement:
-        """An insert into `table` with an ON CONFLICT clause, which `build` adds to the dialect's own insert."""
+    def by_dialect(cls, build: Callable[[str], ClauseElement]) -> Statement:
+        """One that products need in different ways: `build` gives it by the name of the dialect."""
         statement = cls.__new__(cls)
-        statement._build = lambda dialect: build(_INSERTS[dialect](table))
+        statement._build = build
         statement._texts = {}
         statement.gathered = statement.apart = False
         return statement
+
+    @classmethod
+    def upsert(cls, table: Table, build: Callable[[Any], ClauseElement]) -> Statement:
+        """An insert into `table` with an ON CONFLICT clause, which `build` adds to the dialect's own insert."""
+        return cls.by_dialect(lambda dialect: build(_INSERTS[dialect](table)))
 
     def text(self, connection: Connection) -> str:
         """Its SQL in the dialect of `connection`."""
@@ -138,6 +143,11 @@ class Unit:
         self.__exit__(None, None, None)
         self._facts.clear()
         return self._connection
+
+    @property
+    def dialect(self) -> str:
+        """The name of the product's dialect."""
+        return str(self._connection.dialect.name)
 
     @property
     def gathers(self) -> bool:

@@ -11,6 +11,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.logger import formatEvent, globalLogPublisher
 
+from ocppd.storage import filing
 from ocppd.storage.sql_storage import SqlStorage
 from support import postgresql
 
@@ -52,7 +53,9 @@ def url(request: pytest.FixtureRequest) -> str:
 @pytest_twisted.async_yield_fixture
 async def storage(url: str) -> AsyncIterator[SqlStorage]:
     """A running storage without records."""
-    running = SqlStorage(url, reactor, secret_key=postgresql.SECRET_KEY)
+    # In a file nothing is filed by charger yet when it is asked for, in memory everything is (`ocppd.storage.filing`).
+    often = 1 if url == "sqlite://" else filing.OFTEN
+    running = SqlStorage(url, reactor, secret_key=postgresql.SECRET_KEY, file_every=often)
     running.start()
     yield running
     await running.stop()

@@ -126,9 +126,11 @@ async def test_storage_that_never_started(file_url: str) -> None:
     await storage.stop()
 
 
+@pytest.mark.parametrize("url", ["file", "postgresql"], indirect=True)
 @pytest_twisted.ensureDeferred
 async def test_the_writers_queue_is_bounded(storage: SqlStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit a write fails at once; when the others are answered there is room again."""
+    await storage.check()
     monkeypatch.setattr(writer, "WAITING_LIMIT", 3)
     release = held(storage)
     accepted = [storage.message_received(inbound()) for _ in range(2)]

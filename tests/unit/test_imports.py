@@ -23,6 +23,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "config": frozenset(),
     "observe": frozenset(),
     "startup": frozenset(),
+    "memory": frozenset(),
     "ocppj": frozenset(),
     "v16": frozenset(),
     "pki": frozenset({"v16"}),
@@ -34,7 +35,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "user_handlers": frozenset({"central", "v16"}),
     "workers": frozenset({"config", "observe", "net.listening"}),
     "service": frozenset(
-        {"config", "observe", "ocppj", "pki", "v16", "central", "storage", "bus", "net", "user_handlers", "workers"}
+        {"config", "observe", "ocppj", "pki", "v16", "central", "storage", "bus", "net", "user_handlers", "workers", "memory"}
     ),
     "tap": frozenset({"config", "observe", "startup", "service", "workers.given"}),
 }

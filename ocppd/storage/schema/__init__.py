@@ -21,6 +21,14 @@ from ocppd.storage.schema.charging import (
     charging_templates,
 )
 from ocppd.storage.schema.configuration import configuration, configuration_readings, refused_actions
+from ocppd.storage.schema.filing import (
+    filed_messages,
+    filed_meter_values,
+    filed_statuses,
+    filing,
+    messages_of,
+    meter_values_of,
+)
 from ocppd.storage.schema.fleet_jobs import fleet_job_rows, fleet_jobs
 from ocppd.storage.schema.follow_ups import IS_UNDECIDED, IS_UNTOLD, IS_WISH, follow_ups
 from ocppd.storage.schema.idempotency import idempotency_keys
@@ -87,7 +95,11 @@ __all__ = [
     "deviations",
     "events",
     "file_tokens",
+    "filed_messages",
+    "filed_meter_values",
+    "filed_statuses",
     "files",
+    "filing",
     "fleet_job_rows",
     "fleet_jobs",
     "follow_ups",
@@ -97,8 +109,10 @@ __all__ = [
     "job_entries",
     "local_lists",
     "messages",
+    "messages_of",
     "metadata",
     "meter_values",
+    "meter_values_of",
     "nodes",
     "probe",
     "quarantine",

@@ -97,7 +97,7 @@ statuses = Table(
     Column("vendor_error_code", Text),
     Column("timestamp_ms", BigInteger, nullable=False),
     Column("received_ms", BigInteger, nullable=False),
-    Index("statuses_of_connector", "charger", "connector_id", "sequence"),
+    Index("statuses_of_connector", "charger", "connector_id", "sequence").ddl_if(dialect="postgresql"),
 )
 
 transactions = Table(
@@ -198,7 +198,9 @@ meter_values = Table(
     Column("received_ms", BigInteger, nullable=False),
     Column("samples", Text, nullable=False),
     # REQUIREMENTS M-9; the transaction comes early because most reads ask for it.
-    Index("meter_values_once", "charger", "transaction_id", "connector_id", "timestamp_ms", "digest", unique=True),
+    Index("meter_values_once", "charger", "transaction_id", "connector_id", "timestamp_ms", "digest", unique=True).ddl_if(
+        dialect="postgresql"
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -232,9 +234,8 @@ messages = Table(
     Column("node", Text),
     # Whether a call of ours that is queued outlives the connection (REQUIREMENTS S-6).
     Column("waits", Boolean, nullable=False, server_default=true()),
-    Index("messages_of_charger", "charger", "sequence"),
+    Index("messages_of_charger", "charger", "sequence").ddl_if(dialect="postgresql"),
     Index("messages_calls", "message_id", unique=True, sqlite_where=IS_OUR_CALL, postgresql_where=IS_OUR_CALL),
-    Index("messages_received", "message_id", sqlite_where=IS_FROM_CHARGER, postgresql_where=IS_FROM_CHARGER),
     Index("messages_pending", "charger", "sequence", sqlite_where=IS_PENDING, postgresql_where=IS_PENDING),
     sqlite_autoincrement=True,
 )
