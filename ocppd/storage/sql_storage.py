@@ -32,6 +32,7 @@ from ocppd.storage.charger_job_records import SqlJobs
 from ocppd.storage.charging_records import SqlCharging
 from ocppd.storage.clean import cleaned
 from ocppd.storage.configuration_records import SqlConfiguration
+from ocppd.storage.crowding import Crowding
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
 from ocppd.storage.file_records import SqlFiles
@@ -118,6 +119,7 @@ class SqlStorage:
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
+        self._crowding = Crowding()
         self.follow_ups = SqlFollowUps(self)
         self.charging = SqlCharging(self)
         self.certificates = SqlCertificates(self)
@@ -145,7 +147,7 @@ class SqlStorage:
         if not database.durable:
             self._log.warn("the database is in memory: all records end with this process; --database names a file")
         self._database = database
-        self._writer = Writer(database, self._reactor)
+        self._writer = Writer(database, self._reactor, self._crowding)
         self._writer.start()
         if database.reading is not None:
             self._readers = Readers(database, self._writer, self._reactor)
@@ -173,6 +175,9 @@ class SqlStorage:
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now, for /readyz."""
         return self.write(probe.written, probe.row_of(self._node))
+
+    def when_crowded(self, tell: Callable[[bool], None]) -> None:
+        self._crowding.listen(tell)
 
     def write(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         return self._run(self._writer, work, args, kwargs)
