@@ -56,7 +56,7 @@ STOPS_INTERVAL_S: Final = 60.0
 SWEEP_INTERVAL_S: Final = 5.0
 #: How often jobs over many chargers go on, where there are some.
 PUMP_INTERVAL_S: Final = 0.2
-#: How often some old records are removed, where they are not kept for ever: 20 ms of the writer's time in ten times that.
+#: How often some old records are removed, where they are not kept for ever: 12 ms of the writer's time in fifteen times that.
 RETENTION_INTERVAL_S: Final = 0.2
 #: How often the file room is looked through for what is too old or too much.
 TIDY_INTERVAL_S: Final = 900.0

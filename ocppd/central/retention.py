@@ -24,9 +24,9 @@ from ocppd.storage.records.retention import Cut, Kind, Portion
 log = Logger()
 
 #: From its begin until it is on disk a portion is to take so long: the writer is never to be held for more than 50 ms.
-AIM_S: Final = 0.015
+AIM_S: Final = 0.012
 #: So much work it has at least where the commit takes longer, since others have their part in that.
-LEAST_S: Final = 0.004
+LEAST_S: Final = 0.003
 FIRST_ROWS: Final = 50
 MOST_ROWS: Final = 1000
 #: From one portion to the next their number grows to the double at most: the rows ahead may be larger.

@@ -1,4 +1,4 @@
-"""A charger that does not read is not read from. Knows no WebSocket."""
+"""A charger that does not read is not read from, and none is while it is held. Knows no WebSocket."""
 
 from __future__ import annotations
 
@@ -14,14 +14,38 @@ class Backpressure:
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
+        self._full = False
+        self._held = False
 
     def pauseProducing(self) -> None:
         """The transport has enough to write."""
+        self._full = True
         self._transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         """It has written it."""
-        self._transport.resumeProducing()
+        self._full = False
+        if not self._held:
+            self._transport.resumeProducing()
 
     def stopProducing(self) -> None:
         """The connection is gone."""
+
+    def hold(self) -> None:
+        """Read nothing, for another reason."""
+        self._held = True
+        self._transport.pauseProducing()
+
+    def release(self) -> None:
+        """That reason is over."""
+        self._held = False
+        if not self._full:
+            self._transport.resumeProducing()
+
+
+def guarded(transport: Any) -> Backpressure:
+    """That of a charger's transport, which tells it when there is enough to write."""
+    backpressure = Backpressure(transport)
+    transport.unregisterProducer()  # Twisted Web's, after a late Upgrade
+    transport.registerProducer(backpressure, True)
+    return backpressure

@@ -30,6 +30,7 @@ _SQLITE_FILE: Final = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
 def make_factory(settings: Settings, central: CentralSystem, storage: Storage, reactor: Any, ending: Ending) -> OnePort:
     """The factory of the port: chargers' WebSockets and the operators' HTTP."""
     chargers = ChargerFactory(Door(central, settings.charger_paths, settings.handshake, reactor, ending), reactor)
+    storage.when_crowded(chargers.overload.changed)
     api = Api(
         chargers=central.chargers,
         cluster=central.cluster,

@@ -25,12 +25,13 @@ from ocppd.clock import Clock, DelayedCall
 from ocppd.config import ChargerSettings, Handshake
 from ocppd.errors import StorageUnavailable, UnknownCharger
 from ocppd.net.attempts import Lately
-from ocppd.net.backpressure import Backpressure
+from ocppd.net.backpressure import Backpressure, guarded
 from ocppd.net.credentials import password_of
 from ocppd.net.ending import Ending
 from ocppd.net.fast_frames import FastFrames
 from ocppd.net.identity import BadIdentity, NoEndpoint, base_url_of, identity_of
 from ocppd.net.login import Login, Verdict
+from ocppd.net.overload import Overload
 from ocppd.storage.records import ConnectedCharger
 
 log = Logger()
@@ -102,6 +103,7 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         super().__init__()
         self._admitted: Admitted | None = None
         self._connection: Connection | None = None
+        self._backpressure: Backpressure | None = None
         self._refusal_headers: tuple[tuple[str, str], ...] = ()
         self._probe: DelayedCall | None = None
         #: Whether the TCP connection was there before handshakes were refused.
@@ -251,8 +253,7 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         if closing is not None:  # it was let in before, and its records took until now
             self.close(*closing)
             return
-        self.transport.unregisterProducer()  # Twisted Web's, after a late Upgrade
-        self.transport.registerProducer(Backpressure(self.transport), True)
+        self._backpressure = guarded(self.transport)
         central = self.factory.door.central
         try:
             self._connection = central.connected(admitted.settings, self, admitted.known)
@@ -277,6 +278,7 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
             self._connection.received(bytes(payload))
         except Exception:  # the boundary: what Autobahn is told would end the connection
             log.failure("{charger}: a message could not be processed", charger=self._connection.name)
+        self.factory.overload.read(self._backpressure)
 
     def onPing(self, payload: bytes) -> None:
         """The charger is there (C-3), and gets its pong (P-1)."""
@@ -299,6 +301,7 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         if self._probe is not None:
             self._probe.cancel()
             self._probe = None
+        self.factory.overload.gone(self._backpressure)
         admitted, self._admitted = self._admitted, None
         if admitted is not None:
             self.factory.door.central.abandoned(admitted.settings.name, admitted.known)
@@ -358,6 +361,7 @@ class ChargerFactory(WebSocketServerFactory):
     def __init__(self, door: Door, reactor: Any) -> None:
         super().__init__(protocols=[SUBPROTOCOL], server="ocppd", reactor=reactor)
         self.door = door
+        self.overload = Overload(door.clock)
         #: Handshakes whose records are being looked up.
         self.pending = 0
         self.wrong_passwords = Lately(door.clock, WINDOW_S, KEYS_KEPT)

@@ -21,7 +21,7 @@ from ocppd.storage.thinning import METER_VALUES, Thinning
 from ocppd.storage.unit import Statement, Unit, values_of
 
 #: After so long a portion ends, whatever is left of it. The last row may take some milliseconds more, the commit as long again.
-LONGEST_S: Final = 0.02
+LONGEST_S: Final = 0.012
 #: The rows of which one is looked at before the time is.
 BETWEEN_LOOKS: Final = 8
 

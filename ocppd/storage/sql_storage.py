@@ -33,6 +33,7 @@ from ocppd.storage.charger_job_records import SqlJobs
 from ocppd.storage.charging_records import SqlCharging
 from ocppd.storage.clean import cleaned
 from ocppd.storage.configuration_records import SqlConfiguration
+from ocppd.storage.crowding import Crowding
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
 from ocppd.storage.file_records import SqlFiles
@@ -121,6 +122,7 @@ class SqlStorage:
         self._writer: Writer | None = None
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
+        self._crowding = Crowding()
         self.follow_ups = SqlFollowUps(self)
         self.charging = SqlCharging(self)
         self.certificates = SqlCertificates(self)
@@ -148,7 +150,7 @@ class SqlStorage:
         if not database.durable:
             self._log.warn("the database is in memory: all records end with this process; --database names a file")
         self._database = database
-        self._writer = Writer(database, self._reactor)
+        self._writer = Writer(database, self._reactor, self._crowding)
         self._writer.start()
         self._file()
         if database.reading is not None:
@@ -177,6 +179,9 @@ class SqlStorage:
     def check(self) -> Deferred[None]:
         """Fires when a write could be committed now, for /readyz."""
         return self.write(probe.written, probe.row_of(self._node))
+
+    def when_crowded(self, tell: Callable[[bool], None]) -> None:
+        self._crowding.listen(tell)
 
     def write(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         self._written()

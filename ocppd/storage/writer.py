@@ -21,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ocppd.errors import StorageUnavailable
+from ocppd.storage.crowding import CROWDED, Crowding
 from ocppd.storage.database import Database, Trouble, reason
 from ocppd.storage.outage import Outage
 from ocppd.storage.unit import Later, Unit
@@ -62,9 +63,10 @@ class Writer:
 
     _log = Logger()
 
-    def __init__(self, database: Database, reactor: IReactorFromThreads) -> None:
+    def __init__(self, database: Database, reactor: IReactorFromThreads, crowding: Crowding | None = None) -> None:
         self._database = database
         self._reactor = reactor
+        self._crowding = crowding or Crowding()
         self._outage = Outage("write")
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._waiting = 0
@@ -103,6 +105,8 @@ class Writer:
         job = _Job(work, args, kwargs)
         self._waiting += 1
         self._queue.put(job)
+        if self._waiting >= CROWDED:
+            self._crowding.waiting(self._waiting)
         return job.answer
 
     def stop(self) -> Deferred[None]:
@@ -245,6 +249,7 @@ class Writer:
     def _deliver(self, batch: list[_Job], outcomes: list[Any]) -> None:
         """Answer a batch. One log entry for each cause, not for each job, and one for an outage."""
         self._waiting -= len(batch)
+        self._crowding.waiting(self._waiting)
         failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
         if len(failures) < len(outcomes):
             self._outage.end()

@@ -15,6 +15,7 @@ from twisted.internet.threads import deferToThread
 
 from ocppd.errors import StorageUnavailable
 from ocppd.storage import engine, sqlite, writer
+from ocppd.storage.crowding import CROWDED
 from ocppd.storage.records import MessageFilter, MessageState
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.storage.unit import Statement, Unit
@@ -334,3 +335,18 @@ async def test_a_read_sees_one_state(storage: SqlStorage) -> None:
 def count(unit: Unit) -> int:
     """A use case: how many messages there are."""
     return int(unit.connection.exec_driver_sql("SELECT count(*) FROM messages").scalar_one())
+
+
+@pytest_twisted.ensureDeferred
+async def test_those_who_ask_are_told_when_too_many_wait(storage: SqlStorage) -> None:
+    """When so many use cases wait that nobody should ask for more it is told once, and once when few do; none is refused."""
+    told: list[bool] = []
+    storage.when_crowded(told.append)
+    release = held(storage)
+    answers = [storage.message_received(inbound()) for _ in range(CROWDED - 2)]
+    assert told == []
+    answers += [storage.message_received(inbound()) for _ in range(10)]
+    assert told == [True]
+    release.set()
+    await gatherResults(answers)
+    assert told == [True, False]

@@ -326,6 +326,9 @@ class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, 
     def retention(self) -> RetentionRecords:
         """The removal of old records."""
 
+    def when_crowded(self, tell: Callable[[bool], None]) -> None:
+        """Have `tell` called with whether so many writes wait that nobody should ask for more, when that changes."""
+
     def start(self) -> None:
         """Open and migrate, blocking, before the reactor runs. Raises StartFailed with one line."""
 
