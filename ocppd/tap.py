@@ -7,7 +7,6 @@ of the same meaning; the option wins. What is wrong with them is one line on std
 from __future__ import annotations
 
 import difflib
-import gc
 import os
 import re
 import sys
@@ -281,7 +280,6 @@ def makeService(options: Options) -> IService:
         from ocppd.service import make_service
 
         service: IService = make_service(settings, core, options.given)
-        gc.freeze()  # modules and configuration stay: to look through them for garbage takes 100 ms with 10,000 chargers
         return service
 
     def observe() -> ILogObserver:
