@@ -114,7 +114,18 @@ class Unit:
     a statement is then raised later. Such a unit is a context manager, at whose end everything has been done.
     """
 
-    __slots__ = ("_connection", "_cursor", "_facts", "_gathered", "_leave", "_number", "_pipeline", "_pipelines", "_sending")
+    __slots__ = (
+        "_adders",
+        "_connection",
+        "_cursor",
+        "_facts",
+        "_gathered",
+        "_leave",
+        "_number",
+        "_pipeline",
+        "_pipelines",
+        "_sending",
+    )
 
     def __init__(self, connection: Connection, *, together: bool = False) -> None:
         self._connection = connection
@@ -124,6 +135,7 @@ class Unit:
         self._leave = ExitStack()
         gathers = together and connection.dialect.name == "sqlite"
         self._gathered = Gathered() if gathers else None
+        self._adders: dict[Statement, Callable[[Parameters], None]] = {}
         self._facts: dict[Statement, Any] = {}
         #: The last number of the journal, while it is known.
         self._number: int | None = None
@@ -184,13 +196,18 @@ class Unit:
 
     def send(self, statement: Statement, parameters: Parameters) -> None:
         """Run a statement whose result nobody reads."""
-        if not statement.apart:
-            self._facts.clear()
         if self._gathered is not None:
+            add = self._adders.get(statement)
+            if add is not None:
+                add(parameters)
+                return
             if statement.gathered:
-                self._gathered.add(statement.text(self._connection), parameters)
+                add = self._adders[statement] = self._gathered.adder(statement.text(self._connection))
+                add(parameters)
                 return
             self._settle()
+        if not statement.apart:
+            self._facts.clear()
         if self._pipelines is not None:
             self._send_on()
         self._sending.execute(statement.text(self._connection), parameters)
