@@ -14,7 +14,7 @@ from time import monotonic, sleep
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -27,6 +27,9 @@ from ocppd.storage.unit import Later, Unit
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+#: Shared, and never changed.
+NO_KEYWORDS: dict[str, Any] = {}
 
 #: Use cases that were accepted and not yet answered. At 2 KiB each that is 100 MiB, and longer than a charger waits.
 WAITING_LIMIT = 50_000
@@ -53,11 +56,11 @@ class _Job:
 
     __slots__ = ("answer", "arguments", "keywords", "work")
 
-    def __init__(self, work: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+    def __init__(self, answer: Any, work: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        self.answer = answer
         self.work = work
         self.arguments = arguments
         self.keywords = keywords
-        self.answer: Deferred[Any] = Deferred()
 
     def run(self, unit: Unit) -> Any:
         return self.work(unit, *self.arguments, **self.keywords)
@@ -101,18 +104,28 @@ class Writer:
 
         Fails with StorageUnavailable, at once while the database is away. Cancelling stops the waiting, not the write.
         """
-        if not self._accepting:
-            return fail(StorageUnavailable("storage is not running"))
-        if self._waiting >= WAITING_LIMIT:
-            return fail(StorageUnavailable(f"{self._waiting} writes are waiting already"))
-        if self._away is not None:
-            return fail(unavailable(self._away))
-        job = _Job(work, args, kwargs)
+        answer: Deferred[T] = Deferred()
+        self.submit_for(answer, work, args, kwargs)
+        return answer
+
+    def submit_for(
+        self, waiter: Any, work: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS
+    ) -> None:
+        """The same for a `waiter`, of which `callback` or `errback` is called, perhaps at once; neither may raise."""
+        if not self._accepting or self._waiting >= WAITING_LIMIT or self._away is not None:
+            waiter.errback(Failure(self._refusal()))
+            return
         self._waiting += 1
-        self._queue.put(job)
+        self._queue.put(_Job(waiter, work, arguments, keywords))
         if self._waiting >= CROWDED:
             self._crowding.waiting(self._waiting)
-        return job.answer
+
+    def _refusal(self) -> StorageUnavailable:
+        if not self._accepting:
+            return StorageUnavailable("storage is not running")
+        if self._away is not None and self._waiting < WAITING_LIMIT:
+            return unavailable(self._away)
+        return StorageUnavailable(f"{self._waiting} writes are waiting already")
 
     def stop(self) -> Deferred[None]:
         """Accept no more; fires when all that was accepted is committed and answered."""
