@@ -30,8 +30,14 @@ def many(text: str, rows: int) -> str:
 @cache
 def values_of_row(text: str) -> Any:
     """What gives the values of one row, in that order, from its named parameters."""
+    return itemgetter(*parameters_of(text))
+
+
+@cache
+def parameters_of(text: str) -> tuple[str, ...]:
+    """The names of the parameters of a row, in the order of their appearance."""
     _, row, _ = _parts(text)
-    return itemgetter(*_PARAMETER.findall(row))
+    return tuple(_PARAMETER.findall(row))
 
 
 @cache
@@ -58,6 +64,14 @@ class Gathered:
         """What adds a row of this statement, given its named parameters."""
         values, rows = values_of_row(text), self._rows.setdefault(text, [])
         return lambda parameters: rows.append(values(parameters))
+
+    def row_adder(self, text: str, names: tuple[str, ...]) -> Callable[[tuple[Any, ...]], None]:
+        """The same for rows whose values come in the order of `names`."""
+        rows, order = self._rows.setdefault(text, []), tuple(map(names.index, parameters_of(text)))
+        if order == tuple(range(len(names))):
+            return rows.append
+        values = itemgetter(*order)
+        return lambda row: rows.append(values(row))
 
     def __bool__(self) -> bool:
         return any(self._rows.values())

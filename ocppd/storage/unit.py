@@ -124,6 +124,7 @@ class Unit:
         "_number",
         "_pipeline",
         "_pipelines",
+        "_row_adders",
         "_sending",
     )
 
@@ -136,6 +137,7 @@ class Unit:
         gathers = together and connection.dialect.name == "sqlite"
         self._gathered = Gathered() if gathers else None
         self._adders: dict[Statement, Callable[[Parameters], None]] = {}
+        self._row_adders: dict[Statement, Callable[[tuple[Any, ...]], None]] = {}
         self._facts: dict[Statement, Any] = {}
         #: The last number of the journal, while it is known.
         self._number: int | None = None
@@ -211,6 +213,16 @@ class Unit:
         if self._pipelines is not None:
             self._send_on()
         self._sending.execute(statement.text(self._connection), parameters)
+
+    def send_row(self, statement: Statement, names: tuple[str, ...], row: tuple[Any, ...]) -> None:
+        """The same for a statement that is gathered, with the values of its parameters in the order of `names`."""
+        if self._gathered is None:
+            self.send(statement, dict(zip(names, row, strict=True)))
+            return
+        add = self._row_adders.get(statement)
+        if add is None:
+            add = self._row_adders[statement] = self._gathered.row_adder(statement.text(self._connection), names)
+        add(row)
 
     def later(self, statement: Statement, parameters: Parameters) -> Any:
         """The first value of the first row, for a use case to give back as its result and for nothing else.
