@@ -83,7 +83,7 @@ async def triggers(url: str, pid: int, chargers: int, clients: int, seconds: flo
         await asyncio.sleep(warm)
         window.begin()
         await asyncio.sleep(seconds)
-        result = window.result(len(window.took))
+        result = window.result()
     for operator in operators:
         operator.running = False
     await asyncio.sleep(0.5)

@@ -39,16 +39,20 @@ class Window:
         self._pid = pid
         self._cpu = 0
         self._began = 0.0
+        #: All answers, also to messages of the warm-up.
+        self.answers = 0
         self.took: list[float] = []
 
     def begin(self) -> None:
         """Forget the warm-up."""
         self.took = []
+        self.answers = 0
         self._began = time.perf_counter()
         self._cpu = cpu_ns(self._pid)
 
-    def result(self, messages: int) -> Result:
-        """At the end of the measured time, for so many messages."""
+    def result(self) -> Result:
+        """At the end of the measured time."""
+        messages = self.answers or len(self.took)
         used = (cpu_ns(self._pid) - self._cpu) / 1e3
         elapsed = time.perf_counter() - self._began
         return {"messages": messages, "rate": messages / elapsed, "cpu": used / max(messages, 1), "busy": used / elapsed / 1e6}
@@ -84,7 +88,7 @@ async def closed(chargers: list[Charger], pid: int, mix: str, seconds: float, wa
         await asyncio.sleep(warm)
         window.begin()
         await asyncio.sleep(seconds)
-        result = window.result(len(window.took))
+        result = window.result()
     load.running = False
     result |= latencies(window.took)
     await _answers(chargers)
@@ -122,6 +126,7 @@ class Open:
 
     def answered(self, charger: Charger) -> None:
         """See `chargers.Load`."""
+        self._window.answers += 1
         if charger.at >= self.measured_from:
             self._window.took.append(time.perf_counter() - charger.at)
         late = self._late.get(charger.source.index)
@@ -149,7 +154,7 @@ async def open_loop(chargers: list[Charger], pid: int, mix: str, rate: float, se
         await _pace(load, load.measured_from)
         window.begin()
         await _pace(load, load.measured_from + seconds)
-        result = window.result(len(window.took))
+        result = window.result()
         await _answers(chargers, load)
     asked = round(rate * seconds)
     check()

@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,54 +57,45 @@ class Plan:
         return self.directory / re.sub(r"[^a-zA-Z0-9]+", "-", "-".join(map(str, parts)))
 
 
-def interleaved(
-    plan: Plan,
-    title: str,
-    contenders: Iterable[Contender],
-    chargers: int,
-    measure: Callable[[Server, Generator], Result],
-) -> Rounds:
-    """Every contender once in every round, in a directory of its own. Who cannot run is told by `missing`."""
-    found: Rounds = {}
-    for number in range(plan.rounds):
-        for contender in contenders:
-            results = found.setdefault(contender.name, [])
-            if contender.command is None:
-                results.append({"missing": contender.missing})
-                continue
-            progress(f"{title}: round {number + 1} of {plan.rounds}, {contender.name}")
-            place = plan.place(title, number, contender.name)
-            try:
-                with Server(contender, place, chargers) as server, Generator() as generator:
-                    results.append(measure(server, generator))
-            except BenchmarkError as error:
-                progress(f"{title}: {contender.name}: {error}")
-                results.append({"missing": f"failed: {error}"})
-            shutil.rmtree(place, ignore_errors=True)
-    return found
+def turn(plan: Plan, title: str, contender: Contender, chargers: int, measure: Callable[[Server, Generator], Result]) -> Result:
+    """One turn of one contender, in a directory of its own. Why there is none is told by `missing`."""
+    if contender.command is None:
+        return {"missing": contender.missing}
+    progress(f"{title}, {contender.name}")
+    place = plan.place(title, contender.name)
+    try:
+        with Server(contender, place, chargers) as server, Generator() as generator:
+            return measure(server, generator)
+    except BenchmarkError as error:
+        progress(f"{title}, {contender.name}: {error}")
+        return {"missing": f"failed: {error}"}
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def in_turn(
     plan: Plan,
     title: str,
-    contenders: Iterable[Contender],
-    counts: Sequence[int],
+    contenders: Sequence[Contender],
+    counts: Iterable[int],
     measure: Callable[[Server, Generator, int], Result],
 ) -> dict[int, Rounds]:
-    """As `interleaved`, with every number of chargers in every round."""
-    found: dict[int, Rounds] = {count: {} for count in counts}
+    """Every contender with every number of chargers, once in every round."""
+    found: dict[int, Rounds] = {count: {each.name: [] for each in contenders} for count in counts}
     for number in range(plan.rounds):
-        for count in counts:
-            one = interleaved(
-                replace(plan, rounds=1),
-                f"{title}: round {number + 1} of {plan.rounds}, {count} chargers",
-                contenders,
-                count,
-                lambda server, generator, count=count: measure(server, generator, count),  # type: ignore[misc]
-            )
-            for name, results in one.items():
-                found[count].setdefault(name, []).extend(results)
+        for count, rounds in found.items():
+            for contender in contenders:
+                named = f"{title}: round {number + 1} of {plan.rounds}, {count} chargers"
+                result = turn(plan, named, contender, count, lambda server, generator, n=count: measure(server, generator, n))  # type: ignore[misc]
+                rounds[contender.name].append(result)
     return found
+
+
+def interleaved(
+    plan: Plan, title: str, contenders: Sequence[Contender], count: int, measure: Callable[[Server, Generator], Result]
+) -> Rounds:
+    """Every contender once in every round."""
+    return in_turn(plan, title, contenders, [count], lambda server, generator, _: measure(server, generator))[count]
 
 
 def joined(generator: Generator, server: Server, count: int, begin: str = "start") -> Result:
