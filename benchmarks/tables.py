@@ -153,7 +153,7 @@ def connected(found: Results) -> Iterator[str]:
 
 def aims(results: Results) -> Iterator[str]:
     """What is wanted, and what was found."""
-    lines = [list(each) for each in targets.judged(results["scenarios"])]
+    lines = [list(each) for each in targets.judged(results["scenarios"], quick=results["plan"]["quick"])]
     yield from ("**Targets** (medians; ratios are those within a round).", "")
     yield from (*table(["target", "wanted", "found", "met"], lines), "")
 

@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from rounds import good, middle, ratio
+from rounds import good, middle, ratio, reason
 
 Results = dict[str, Any]
-#: What it is, at most or at least so much, what was found (None: not measured), the unit.
-Aim = tuple[str, str, float, float | None, str]
+#: What it is, at most or at least so much, what was found (None: not measured; or why not), the unit.
+Aim = tuple[str, str, float, float | str | None, str]
 
 #: Names of contenders: servers.py.
 PICOWS, MOBILITYHOUSE, OCPP_RPC = "picows echo", "mobilityhouse ocpp", "ocpp-rpc, strict"
@@ -40,12 +40,14 @@ def messages(found: Results) -> Iterator[Aim]:
 def open_loops(found: Results) -> Iterator[Aim]:
     """Open loops. The limit has twice the disk's own p99 in it."""
     for case, limit in zip(found["cases"], (8.0, 25.0), strict=False):
-        results = good(case["rounds"].get(DURABLE, []))
+        every = case["rounds"].get(DURABLE, [])
+        results = good(every)
         disk = statistics.median(each["fdatasync"] for each in results) if results else 0.0
         # What is not answered at all counts as late.
         whole = all(not each["unanswered"] for each in results)
         title = f"{case['chargers']:,} chargers at {case['rate']:,}/s, durable, p99"
-        yield title, "≤", limit + 2 * disk, middle(results, "p99") if whole else float("inf"), " ms"
+        found_p99 = middle(results, "p99") if whole else float("inf")
+        yield title, "≤", limit + 2 * disk, found_p99 if results or not every else reason(every), " ms"
 
 
 def idle(found: Results) -> Iterator[Aim]:
@@ -95,16 +97,19 @@ AIMS = {
 }
 
 
-def judged(scenarios: Results) -> Iterator[tuple[str, str, str, str]]:
-    """Each target of what was measured: its name, what is wanted, what was found, whether it is met."""
+def judged(scenarios: Results, *, quick: bool) -> Iterator[tuple[str, str, str, str]]:
+    """Each target of what was measured: its name, what is wanted, what was found, whether it is met.
+
+    A quick run has too few rounds and chargers to tell.
+    """
     for name, found in scenarios.items():
         for title, sense, limit, value, unit in AIMS[name](found):
             wanted = f"{sense} {number(limit)}{unit}"
-            if value is None:
-                yield title, wanted, "not measured", ""
+            if value is None or isinstance(value, str):
+                yield title, wanted, value or "not measured", ""
                 continue
             met = value <= limit if sense == "≤" else value >= limit
-            yield title, wanted, f"{number(value)}{unit}", "yes" if met else "no"
+            yield title, wanted, f"{number(value)}{unit}", "" if quick else "yes" if met else "no"
 
 
 def number(value: float) -> str:
