@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from chargers import Charger, check
-from measure import cpu_ns, latencies, percentile
+from measure import cpu_ns, latencies, percentile, waited_ns
 
 #: Answers that are late, or never come, are waited for so long after the end of an open loop.
 GRACE_S = 5.0
@@ -104,17 +104,20 @@ class Open:
         self._step = 1 / rate
         self._begin = begin
         self._number = 0
+        self._next = begin
         self._window = window
         self._late: dict[int, deque[float]] = {}
         self.measured_from = begin
+        self.until = begin
         self.lag: list[float] = []
 
     def send_due(self, now: float) -> None:
         """Send what is due. Chargers take turns."""
         chargers = self._chargers
-        while (due := self._begin + self._number * self._step) <= now:
+        while (due := self._next) <= now and due < self.until:
             charger = chargers[self._number % len(chargers)]
             self._number += 1
+            self._next = self._begin + self._number * self._step
             if charger.outstanding:
                 self._late.setdefault(charger.source.index, deque()).append(due)
                 continue
@@ -125,14 +128,17 @@ class Open:
                 self.lag.append(now - due)
 
     def answered(self, charger: Charger) -> None:
-        """See `chargers.Load`."""
+        """See `chargers.Load`. What has become due is sent before the next of many answers that came together."""
+        now = time.perf_counter()
         self._window.answers += 1
         if charger.at >= self.measured_from:
-            self._window.took.append(time.perf_counter() - charger.at)
+            self._window.took.append(now - charger.at)
         late = self._late.get(charger.source.index)
         if late:
             charger.at = late.popleft()
             charger.send_next()
+        if self._next <= now:
+            self.send_due(now)
 
     @property
     def waiting(self) -> bool:
@@ -151,10 +157,13 @@ async def open_loop(chargers: list[Charger], pid: int, mix: str, rate: float, se
         for charger in chargers:
             charger.load = load
         load.measured_from = begin + warm
+        load.until = load.measured_from + seconds
         await _pace(load, load.measured_from)
         window.begin()
-        await _pace(load, load.measured_from + seconds)
-        result = window.result()
+        waited = waited_ns()
+        await _pace(load, load.until)
+        load.send_due(load.until)
+        result = window.result() | {"waited": (waited_ns() - waited) / 1e6}
         await _answers(chargers, load)
     asked = round(rate * seconds)
     check()

@@ -19,6 +19,11 @@ def cpu_ns(pid: int) -> int:
     return time.clock_gettime_ns((~pid << 3) | _PROCESS_CLOCK)
 
 
+def waited_ns() -> int:
+    """Nanoseconds for which this process was ready to run, and another one had the core."""
+    return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1])
+
+
 def memory(pid: int) -> dict[str, int]:
     """KiB of a process: resident, its share of what it shares, and what is its own."""
     found: dict[str, int] = {}

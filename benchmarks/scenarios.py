@@ -128,7 +128,8 @@ def open_loops(plan: Plan) -> Result:
             result |= {"fdatasync": disk["p99"], "void": result["lag"] > LAG_MS, "tries": turn + 1}
             if not result["void"]:
                 break
-            progress(f"void: the load generator was {result['lag']:.1f} ms late at p99")
+            waited = f"another process had its core for {result['waited']:.0f} ms"
+            progress(f"void: the load generator was {result['lag']:.1f} ms late at p99; {waited}")
         return result
 
     rounds = in_turn(plan, "open loop", servers.VARIANTS, list(rates), measure)
