@@ -14,9 +14,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from twisted.scripts.twistd import run  # noqa: E402
+from twisted.scripts.twistd import run
 
-import ocppd.storage.sql_storage  # noqa: E402
+import ocppd.storage.sql_storage
 
 
 class Nothing:
