@@ -28,7 +28,7 @@ _SHAPE = re.compile(
 )
 
 
-_MINUTE = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)", re.ASCII)
+_SECOND = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", re.ASCII)
 
 
 def parse_timestamp(text: str) -> int:
@@ -36,18 +36,14 @@ def parse_timestamp(text: str) -> int:
 
     Raises ValueError when it names none, or one outside the years 1 to 9999.
     """
-    second_text, digits = text[17:19], text[20:-1]
-    if (  # what nearly all chargers send: 2026-03-04T05:06:07Z, or the same with a fraction
-        text[16:17] == ":"
-        and text[-1:] == "Z"
-        and text.isascii()
-        and len(second_text) == 2
-        and second_text.isdigit()
-        and second_text < "60"
-        and (text[19:] == "Z" or (text[19:20] == "." and digits.isdigit()))
-        and (minute_ms := _minute_ms(text[:16])) is not None
-    ):
-        return minute_ms + int(second_text) * 1000 + int(digits[:3].ljust(3, "0"))
+    second_ms = _second_ms(text[:19])
+    if second_ms is not None:  # what nearly all chargers send: 2026-03-04T05:06:07Z, or the same with a fraction
+        rest = text[19:]
+        if rest == "Z":
+            return second_ms
+        digits = rest[1:-1]
+        if rest[:1] == "." and rest[-1:] == "Z" and digits.isdigit() and digits.isascii():
+            return second_ms + int(digits[:3].ljust(3, "0"))
     match = _SHAPE.fullmatch(text.strip())
     if match is None:
         raise ValueError("not a timestamp")
@@ -67,14 +63,14 @@ def parse_timestamp(text: str) -> int:
 
 
 @lru_cache(maxsize=1024)  # what chargers tell has mostly just happened
-def _minute_ms(text: str) -> int | None:
-    """The begin of the minute that is written as `2026-03-04T05:06`; None where none is."""
-    match = _MINUTE.fullmatch(text)
+def _second_ms(text: str) -> int | None:
+    """The instant that is written as `2026-03-04T05:06:07`, in UTC; None where none is."""
+    match = _SECOND.fullmatch(text)
     if match is None:
         return None
-    year, month, day, hour, minute = map(int, match.groups())
+    year, month, day, hour, minute, second = map(int, match.groups())
     try:
-        return (datetime(year, month, day, hour, minute, tzinfo=UTC) - _EPOCH) // _MILLISECOND
+        return (datetime(year, month, day, hour, minute, second, tzinfo=UTC) - _EPOCH) // _MILLISECOND
     except ValueError:
         return None
 
