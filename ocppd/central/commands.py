@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final, cast
 
 import msgspec
@@ -292,7 +291,8 @@ class Commands:
         ended = call.forbidden(refusal.reason, call.created_ms)
         created = self._storage.call_created(call.journal_entry(), None)
         created.addCallback(lambda _: self._ends.record(call.message_id, lambda: self._storage.call_ended(ended.end)))
-        return created.addCallback(lambda _: replace(call.record(ended.end.state), detail=ended.end.detail))
+        record = msgspec.structs.replace(call.record(ended.end.state), detail=ended.end.detail)
+        return created.addCallback(lambda _: record)
 
     # Waiting
 

@@ -80,6 +80,7 @@ from ocppd.storage.records import (
     TransactionRecord,
     UnknownIdTag,
 )
+from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.storage.registry_records import SqlRegistry
 from ocppd.storage.reservation_records import SqlReservations
 from ocppd.storage.retention_records import SqlRetention
@@ -337,7 +338,7 @@ class SqlStorage:
     def call_requeued(self, message_id: str, generation: int) -> Deferred[Holding]:
         return self.write(calls.call_requeued, message_id, generation)
 
-    def call_ended(self, end: CallEnd) -> Deferred[None]:
+    def call_ended(self, end: CallEnd) -> Deferred[tuple[FollowUp, ...] | None]:
         return self.write(calls.call_ended, end)
 
     def call_withdrawn(self, end: CallEnd) -> Deferred[bool]:
