@@ -76,6 +76,10 @@ class ConfigurationWatcher(Watcher):
     def _capabilities(self) -> Capabilities:
         return self._mirror.capabilities
 
+    def wants(self, charger: str, action: str) -> bool:
+        """Statuses matter in the first minute after a boot."""
+        return action != "StatusNotification" or charger in self._booted
+
     def received(self, charger: Charger, request: Message, answer: Message) -> None:
         """A boot begins a minute of silence; statuses tell when it may end."""
         if isinstance(request, BootNotificationRequest):

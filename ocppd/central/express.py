@@ -15,16 +15,16 @@ from collections.abc import Callable, Container
 from typing import Any, Final, Protocol
 
 import msgspec
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ocppd.central.handlers import Charger
 from ocppd.central.meter_values import elements_of
 from ocppd.central.recorder import status_of
 from ocppd.central.watching import Watchers
 from ocppd.ocppj.frames import EMPTY, Call
 from ocppd.ocppj.session import Session
-from ocppd.storage.api import Storage
+from ocppd.storage.api.express import ExpressRecords
 from ocppd.storage.records import Inbound
 from ocppd.v16 import core
 from ocppd.v16.timestamps import format_timestamp
@@ -38,20 +38,19 @@ MOST: Final = 2**63 - 1
 
 REFUSED_BY_DECODER: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
-#: Deferreds look at them, and copy none.
-NO_KEYWORDS: Final[dict[str, Any]] = {}
-
 _status_notification = msgspec.json.Decoder(core.StatusNotificationRequest).decode
 _meter_values = msgspec.json.Decoder(core.MeterValuesRequest).decode
 _HEARTBEAT: Final = core.HeartbeatRequest()
-_STATUS_ANSWER: Final = core.StatusNotificationConfirmation()
-_METER_VALUES_ANSWER: Final = core.MeterValuesConfirmation()
+#: What watchers are given of a recorded message: how it is read, and its answer.
+_WANTED: Final[dict[str, tuple[Callable[[bytes], Message], Message]]] = {
+    "MeterValues": (_meter_values, core.MeterValuesConfirmation()),
+    "StatusNotification": (_status_notification, core.StatusNotificationConfirmation()),
+}
 
 
-class Passenger(Protocol):
+class Passenger(Charger, Protocol):
     """The connection that a call came by."""
 
-    name: str
     generation: int
     registration: RegistrationStatus | None
     strict: bool
@@ -71,14 +70,14 @@ class Express:
 
     def __init__(
         self,
-        storage: Storage,
+        records: ExpressRecords,
         watchers: Watchers,
         observe: Callable[[str, int, Call, bytes], None],
         not_recorded: Callable[[Failure, Any, Call], bytes],
         ordinary: Container[str] = (),
     ) -> None:
         """`observe` hears of what is not recorded, `not_recorded` gives the answer where storage has failed."""
-        self._storage = storage
+        self._records = records
         self._watchers = watchers
         self._observe = observe
         self._not_recorded = not_recorded
@@ -102,9 +101,9 @@ class Express:
         now_ms = int(now * 1000)
         frame = b'[3,%b,{"currentTime":"%b"}]' % (call.wire_id, format_timestamp(now_ms).encode())
         self._observe(passenger.name, now_ms, call, frame)
-        if self._watchers.follow("Heartbeat"):
+        if self._watchers.want(passenger.name, call.action):
             answer = core.HeartbeatConfirmation(current_time=format_timestamp(now_ms))
-            self._watchers.received(passenger, "Heartbeat", _HEARTBEAT, answer)  # type: ignore[arg-type]
+            self._watchers.received(passenger, call.action, _HEARTBEAT, answer)
         passenger.give(call, frame)
         return True
 
@@ -117,10 +116,11 @@ class Express:
             return False
         if not LEAST <= request.connector_id <= MOST or not passenger.session.take(call, now):
             return False
-        now_ms = int(now * 1000)
-        frame = b"[3,%b,{}]" % call.wire_id
-        done = self._storage.status_notified(_inbound(passenger, call, data, frame, now_ms), status_of(request, now_ms))
-        self._answer(done, passenger, call, frame, request, _STATUS_ANSWER)
+        now_ms, frame = int(now * 1000), b"[3,%b,{}]" % call.wire_id
+        message = Inbound(
+            passenger.name, passenger.generation, now_ms, call.message_id, call.action, data.decode(), frame.decode()
+        )
+        self._records.status_notified(message, status_of(request, now_ms), _Ride(self, passenger, call, frame))
         return True
 
     def _meter_values(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
@@ -136,31 +136,47 @@ class Express:
         if not passenger.session.take(call, now):
             return False
         frame = b"[3,%b,{}]" % call.wire_id
-        message = _inbound(passenger, call, data, frame, int(now * 1000))
+        message = Inbound(
+            passenger.name, passenger.generation, int(now * 1000), call.message_id, call.action, data.decode(), frame.decode()
+        )
         elements = elements_of(call.payload, request.meter_value)
-        done = self._storage.meter_values_received(message, request.connector_id, named, elements)
-        self._answer(done, passenger, call, frame, request, _METER_VALUES_ANSWER)
+        self._records.meter_values_received(message, request.connector_id, named, elements, _Ride(self, passenger, call, frame))
         return True
 
-    def _answer(
-        self, done: Deferred[int], passenger: Passenger, call: Call, frame: bytes, request: Message, answer: Message
-    ) -> None:
-        done.addCallbacks(self._recorded, self._failed, (passenger, call, frame, request, answer), NO_KEYWORDS, (passenger, call))
+    def recorded(self, passenger: Passenger, call: Call, frame: bytes) -> None:
+        """A call is on disk with this answer."""
+        if self._watchers.want(passenger.name, call.action):
+            # It was let go of meanwhile: it is wanted so seldom that it is rather read once more than kept by all.
+            decode, answer = _WANTED[call.action]
+            self._watchers.received(passenger, call.action, decode(call.payload), answer)
+        passenger.give(call, frame)
 
-    def _recorded(self, _: int, passenger: Passenger, call: Call, frame: bytes, request: Message, answer: Message) -> None:
-        """It is on disk."""
-        try:
-            if self._watchers.follow(call.action):
-                self._watchers.received(passenger, call.action, request, answer)  # type: ignore[arg-type]
-        finally:
-            passenger.give(call, frame)
-
-    def _failed(self, failure: Failure, passenger: Passenger, call: Call) -> None:
+    def failed(self, passenger: Passenger, call: Call, failure: Failure) -> None:
         """It is not: InternalError, so that the charger repeats it (E-1)."""
         passenger.give(call, self._not_recorded(failure, passenger, call))
 
 
-def _inbound(passenger: Passenger, call: Call, data: bytes, frame: bytes, now_ms: int) -> Inbound:
-    return Inbound(
-        passenger.name, passenger.generation, now_ms, call.message_id, call.action, data.decode(), frame.decode(), None, True
-    )
+class _Ride:
+    """A call on its way into the records and back: what of a Deferred that takes."""
+
+    __slots__ = ("_call", "_express", "_frame", "_passenger")
+
+    def __init__(self, express: Express, passenger: Passenger, call: Call, frame: bytes) -> None:
+        self._express = express
+        self._passenger = passenger
+        self._call = call
+        self._frame = frame
+
+    def callback(self, _: int) -> None:
+        """See `Waiter`."""
+        try:
+            self._express.recorded(self._passenger, self._call, self._frame)
+        except Exception:  # the boundary: the others of its batch are answered
+            log.failure("{charger}: an answer could not be given", charger=self._passenger.name)
+
+    def errback(self, failure: Failure) -> None:
+        """See `Waiter`."""
+        try:
+            self._express.failed(self._passenger, self._call, failure)
+        except Exception:  # the boundary, as above
+            log.failure("{charger}: an answer could not be given", charger=self._passenger.name)

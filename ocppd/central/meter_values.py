@@ -56,6 +56,8 @@ def elements_of(payload: bytes, decoded: tuple[MeterValue, ...]) -> tuple[MeterV
     """
     try:
         message = _raw(payload)
+        if len(decoded) == 1 == len(message.meter_value) and not message.transaction_data:  # as nearly all are
+            return (MeterValueElement(told_instant(decoded[0].timestamp), bytes(message.meter_value[0].sampled_value).decode()),)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         texts = [encode_samples(element) for element in decoded]
     else:

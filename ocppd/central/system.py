@@ -147,7 +147,7 @@ class CentralSystem:
         dispatch = Dispatch(
             recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers, self.conformance
         )
-        express = Express(self._storage, self._watchers, self._observe, dispatch.not_recorded, dispatch.handled)
+        express = Express(self._storage.express, self._watchers, self._observe, dispatch.not_recorded, dispatch.handled)
         return Wiring(
             clock=clock,
             storage=self._storage,

@@ -36,6 +36,10 @@ class Watcher:
     def received(self, charger: Charger, request: Message, answer: Message) -> None:
         """A charger has sent `request` and is about to be answered `answer`. `charger.follow_up` is sent after that."""
 
+    def wants(self, charger: str, action: str) -> bool:
+        """Whether a message of an action that it names may concern it, of this charger now. Asked for the frequent ones."""
+        return True
+
     def ended(self, charger: str, request: Message, ended: Ended) -> Deferred[Any] | None:
         """A call of ours that was sent from this node has ended, in whatever way; once more when a late answer came."""
 
@@ -122,9 +126,12 @@ class Watchers:
         self._of_message = {name: [each for each in self._all if name in each.messages] for name in _named(self._all, "messages")}
         self._of_call = {name: [each for each in self._all if name in each.calls] for name in _named(self._all, "calls")}
 
-    def follow(self, action: str) -> bool:
-        """Whether a message of this action may concern anybody now."""
-        return action in self._of_message or bool(self._awaited)
+    def want(self, charger: str, action: str) -> bool:
+        """Whether a message of this action may concern anybody, of this charger now."""
+        if self._awaited:
+            return True
+        watchers = self._of_message.get(action)
+        return watchers is not None and any(each.wants(charger, action) for each in watchers)
 
     def received(self, charger: Charger, action: str, request: Message, answer: Message) -> None:
         """Tell those whom a message concerns."""

@@ -28,6 +28,8 @@ INBOUND_BYTES_LIMIT: Final = 8 * 1024 * 1024
 #: F-6: answers that are kept to be repeated, and for how long.
 REPEATS_KEPT: Final = 100
 REPEATS_KEPT_S: Final = 600.0
+#: As many more may be kept until the oldest ones are forgotten, all at once.
+REPEATS_SLACK: Final = 28
 #: F-8: timed-out calls whose late answer is still recognised on this connection.
 ABANDONED_KEPT: Final = 100
 
@@ -219,7 +221,7 @@ class Session:
                 known.at = now
             else:
                 del self._repeatables[call.message_id]
-        if now >= self._forget_at or len(self._repeatables) > REPEATS_KEPT:
+        if now >= self._forget_at or len(self._repeatables) > REPEATS_KEPT + REPEATS_SLACK:
             self._forget_old(now)
         self._current = self._waiting.popleft() if self._waiting else None
         if self._current is not None:

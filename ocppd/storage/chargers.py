@@ -22,7 +22,7 @@ from ocppd.storage.records import (
     StatusRecord,
 )
 from ocppd.storage.schema import IS_OPEN, chargers, connectors, messages, nodes, statuses, transactions
-from ocppd.storage.unit import Parameters, Statement, Unit, portions, values_of
+from ocppd.storage.unit import Statement, Unit, portions, values_of
 from ocppd.v16.types import RegistrationStatus
 
 _CONNECTED = Statement.upsert(
@@ -95,7 +95,8 @@ _AMENDED = Statement(
 )
 
 _STATUS = ("status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp_ms", "received_ms")
-_STATUS_KEPT = Statement(values_of(insert(statuses), "sequence", "charger", "connector_id", *_STATUS)).gathering()
+_STATUS_ROW = ("sequence", "charger", "connector_id", *_STATUS)
+_STATUS_KEPT = Statement(values_of(insert(statuses), *_STATUS_ROW)).gathering()
 _CONNECTOR_NOW = Statement.upsert(
     connectors,
     lambda insert: (
@@ -187,20 +188,12 @@ def registration_amended(unit: Unit, sequence: int, answer: str, registration: R
 def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
     """See `ChargerRecords.status_notified`. What arrives last is the current state (REQUIREMENTS N-1)."""
     sequence = journal.received(unit, message, message.answer)
-    row: Parameters = {
-        "sequence": sequence,
-        "charger": message.charger,
-        "connector_id": status.connector_id,
-        "status": status.status,
-        "error_code": status.error_code,
-        "info": status.info,
-        "vendor_id": status.vendor_id,
-        "vendor_error_code": status.vendor_error_code,
-        "timestamp_ms": status.timestamp_ms,
-        "received_ms": message.received_ms,
-    }
-    unit.send(_STATUS_KEPT, row)
-    unit.send(_CONNECTOR_NOW, row)
+    row = (
+        *(sequence, message.charger, status.connector_id, status.status, status.error_code, status.info),
+        *(status.vendor_id, status.vendor_error_code, status.timestamp_ms, message.received_ms),
+    )
+    unit.send_row(_STATUS_KEPT, _STATUS_ROW, row)
+    unit.send_row(_CONNECTOR_NOW, _STATUS_ROW, row)
     consequences.status_notified(unit, message, status)
     return sequence
 

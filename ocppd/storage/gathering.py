@@ -8,7 +8,7 @@ waits written before it, so that nothing is seen out of order.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import chain
 from operator import itemgetter
@@ -30,8 +30,14 @@ def many(text: str, rows: int) -> str:
 @cache
 def values_of_row(text: str) -> Any:
     """What gives the values of one row, in that order, from its named parameters."""
+    return itemgetter(*parameters_of(text))
+
+
+@cache
+def parameters_of(text: str) -> tuple[str, ...]:
+    """The names of the parameters of a row, in the order of their appearance."""
     _, row, _ = _parts(text)
-    return itemgetter(*_PARAMETER.findall(row))
+    return tuple(_PARAMETER.findall(row))
 
 
 @cache
@@ -54,25 +60,29 @@ class Gathered:
     def __init__(self) -> None:
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
 
-    def add(self, text: str, parameters: Mapping[str, Any]) -> None:
-        """One row more of this statement."""
-        row = values_of_row(text)(parameters)
-        rows = self._rows.get(text)
-        if rows is None:
-            self._rows[text] = [row]
-        else:
-            rows.append(row)
+    def adder(self, text: str) -> Callable[[Mapping[str, Any]], None]:
+        """What adds a row of this statement, given its named parameters."""
+        values, rows = values_of_row(text), self._rows.setdefault(text, [])
+        return lambda parameters: rows.append(values(parameters))
+
+    def row_adder(self, text: str, names: tuple[str, ...]) -> Callable[[tuple[Any, ...]], None]:
+        """The same for rows whose values come in the order of `names`."""
+        rows, order = self._rows.setdefault(text, []), tuple(map(names.index, parameters_of(text)))
+        if order == tuple(range(len(names))):
+            return rows.append
+        values = itemgetter(*order)
+        return lambda row: rows.append(values(row))
 
     def __bool__(self) -> bool:
-        return bool(self._rows)
+        return any(self._rows.values())
 
     def write(self, cursor: Any) -> None:
         """Hand all of them to the database, those of one statement in their order."""
-        waiting, self._rows = self._rows, {}
-        for text, rows in waiting.items():
+        for text, waiting in self._rows.items():
+            rows = waiting.copy()
+            waiting.clear()
             done = 0
             for size in SIZES:
                 while len(rows) - done >= size:
-                    some = rows[done : done + size]
-                    cursor.execute(many(text, size), list(chain.from_iterable(some)))
+                    cursor.execute(many(text, size), list(chain.from_iterable(rows[done : done + size])))
                     done += size

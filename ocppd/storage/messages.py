@@ -56,8 +56,9 @@ _MEMBERS = (
     "created_ms",
     "transaction_id",
 )
+_NUMBERED_MEMBERS = ("sequence", *_MEMBERS)
 _RECEIVED = Statement(values_of(insert(messages), *_MEMBERS).returning(messages.c.sequence)).setting_apart()
-_NUMBERED = Statement(values_of(insert(messages), "sequence", *_MEMBERS)).gathering()
+_NUMBERED = Statement(values_of(insert(messages), *_NUMBERED_MEMBERS)).gathering()
 _ANSWERED = Statement(
     update(messages)
     .where(messages.c.sequence == bindparam("the_sequence"))
@@ -80,32 +81,23 @@ def received(
     later: bool = False,
 ) -> int:
     """Journal a message of a charger together with `answer`; its sequence, as `Unit.later` gives it where `later`."""
-    row: dict[str, Any] = {
-        "message_id": message.message_id,
-        "charger": message.charger,
-        "direction": "fromCharger",
-        "action": message.action,
-        "state": "error" if failed else "completed",
-        "frame": message.frame,
-        "answer": answer,
-        "outcome": outcome,
-        "late": False,
-        "generation": message.generation,
-        "created_ms": message.received_ms,
-        "transaction_id": transaction_id,
-    }
+    row = (
+        *(message.message_id, message.charger, "fromCharger", message.action, "error" if failed else "completed"),
+        *(message.frame, answer, outcome, False, message.generation, message.received_ms, transaction_id),
+    )
     if unit.gathers:
-        row["sequence"] = unit.next_number()
-        unit.send(_NUMBERED, row)
+        sequence: int = unit.next_number()
+        unit.send_row(_NUMBERED, _NUMBERED_MEMBERS, (sequence, *row))
         if message.quarantine is not None:
-            quarantine.keep(unit, message.quarantine, row["sequence"])
-        return int(row["sequence"])
+            quarantine.keep(unit, message.quarantine, sequence)
+        return sequence
+    named = dict(zip(_MEMBERS, row, strict=True))
     if message.quarantine is not None:
-        number: int = unit.one(_RECEIVED, row)[0]
+        number: int = unit.one(_RECEIVED, named)[0]
         quarantine.keep(unit, message.quarantine, number)
         return number
-    sequence: int = unit.later(_RECEIVED, row) if later else unit.one(_RECEIVED, row)[0]
-    return sequence
+    given: int = unit.later(_RECEIVED, named) if later else unit.one(_RECEIVED, named)[0]
+    return given
 
 
 def answer_amended(unit: Unit, sequence: int, answer: str, failed: bool) -> None:

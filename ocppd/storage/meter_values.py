@@ -40,6 +40,8 @@ _OPEN = select(func.max(transactions.c.transaction_id)).where(
     transactions.c.started_ms <= bindparam("started_by_ms"),
 )
 _VALUES = ("charger", "connector_id", "timestamp_ms", "digest", "received_ms", "samples")
+_KEPT_NAMES = (*_VALUES, "transaction_id")
+_LINKED_NAMES = (*_VALUES, "the_id", "started_by_ms")
 _KEPT = Statement.upsert(
     meter_values,
     lambda insert: values_of(insert, "transaction_id", *_VALUES).on_conflict_do_nothing(),
@@ -73,25 +75,19 @@ def received(
     else:
         for element in elements:
             begun = FAR_FUTURE_MS if element.timestamp_ms == UNREADABLE_MS else element.timestamp_ms
-            unit.send(_LINKED, {**_row(message, connector_id, element), "the_id": named, "started_by_ms": begun})
+            unit.send_row(_LINKED, _LINKED_NAMES, (*_row(message, connector_id, element), named, begun))
     return journal.received(unit, message, message.answer, transaction_id=named or None, later=True)
 
 
 def keep(unit: Unit, message: Inbound, connector_id: int, transaction_id: int, elements: tuple[MeterValueElement, ...]) -> None:
     """Store what is not stored yet (REQUIREMENTS M-9)."""
     for element in elements:
-        unit.send(_KEPT, {**_row(message, connector_id, element), "transaction_id": transaction_id})
+        unit.send_row(_KEPT, _KEPT_NAMES, (*_row(message, connector_id, element), transaction_id))
 
 
-def _row(message: Inbound, connector_id: int, element: MeterValueElement) -> dict[str, int | str | bytes]:
-    return {
-        "charger": message.charger,
-        "connector_id": connector_id,
-        "timestamp_ms": element.timestamp_ms,
-        "digest": blake2b(element.samples.encode(), digest_size=_DIGEST_BYTES).digest(),
-        "received_ms": message.received_ms,
-        "samples": element.samples,
-    }
+def _row(message: Inbound, connector_id: int, element: MeterValueElement) -> tuple[int | str | bytes, ...]:
+    digest = blake2b(element.samples.encode(), digest_size=_DIGEST_BYTES).digest()
+    return message.charger, connector_id, element.timestamp_ms, digest, message.received_ms, element.samples
 
 
 def list_meter_values(unit: Unit, which: MeterValueFilter, after: int | None, limit: int) -> list[MeterValueRecord]:

@@ -36,6 +36,7 @@ from ocppd.storage.configuration_records import SqlConfiguration
 from ocppd.storage.crowding import Crowding
 from ocppd.storage.database import Database
 from ocppd.storage.engine import open_database
+from ocppd.storage.express_records import SqlExpress
 from ocppd.storage.file_records import SqlFiles
 from ocppd.storage.fleet_job_records import SqlFleetJobs
 from ocppd.storage.follow_up_records import SqlFollowUps
@@ -124,6 +125,7 @@ class SqlStorage:
         self._readers: Readers | None = None
         self._secrets = Secrets.random()
         self._crowding = Crowding()
+        self.express = SqlExpress(self)
         self.follow_ups = SqlFollowUps(self)
         self.charging = SqlCharging(self)
         self.certificates = SqlCertificates(self)
@@ -185,15 +187,15 @@ class SqlStorage:
         self._crowding.listen(tell)
 
     def write(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        self._written()
-        return self._run(self._writer, work, args, kwargs)
+        return self._run(self.writer(), work, args, kwargs)
 
-    def _written(self) -> None:
-        """One use case more: now and then what was written is filed."""
+    def writer(self) -> Writer | None:
+        """The writer, for one use case more: now and then what was written is filed. None where storage does not run."""
         self._unfiled -= 1
         if not self._unfiled:
             self._unfiled = self._file_every
             self._file()
+        return self._writer
 
     def _file(self) -> None:
         if self._writer is not None and self._database is not None and not self._database.shared:
@@ -229,9 +231,6 @@ class SqlStorage:
         return self.write(chargers.registration_amended, sequence, answer, registration, interval_s)
 
     def status_notified(self, message: Inbound, status: Status) -> Deferred[int]:
-        if message.clean and self._writer is not None:
-            self._written()
-            return self._writer.submit(chargers.status_notified, message, status)
         return self.write(chargers.status_notified, message, status)
 
     def read_chargers(self, names: Sequence[str]) -> Deferred[dict[str, ChargerRecord]]:
@@ -257,9 +256,6 @@ class SqlStorage:
     def meter_values_received(
         self, message: Inbound, connector_id: int, transaction_id: int | None, elements: tuple[MeterValueElement, ...]
     ) -> Deferred[int]:
-        if message.clean and self._writer is not None:
-            self._written()
-            return self._writer.submit(meter_values.received, message, connector_id, transaction_id, elements)
         return self.write(meter_values.received, message, connector_id, transaction_id, elements)
 
     def transaction_closed(self, transaction_id: int, reason: str, now_ms: int) -> Deferred[TransactionRecord | None]:

@@ -121,7 +121,19 @@ class Unit:
     a statement is then raised later. Such a unit is a context manager, at whose end everything has been done.
     """
 
-    __slots__ = ("_connection", "_cursor", "_facts", "_gathered", "_leave", "_number", "_pipeline", "_pipelines", "_sending")
+    __slots__ = (
+        "_adders",
+        "_connection",
+        "_cursor",
+        "_facts",
+        "_gathered",
+        "_leave",
+        "_number",
+        "_pipeline",
+        "_pipelines",
+        "_row_adders",
+        "_sending",
+    )
 
     def __init__(self, connection: Connection, *, together: bool = False) -> None:
         self._connection = connection
@@ -131,6 +143,8 @@ class Unit:
         self._leave = ExitStack()
         gathers = together and connection.dialect.name == "sqlite"
         self._gathered = Gathered() if gathers else None
+        self._adders: dict[Statement, Callable[[Parameters], None]] = {}
+        self._row_adders: dict[Statement, Callable[[tuple[Any, ...]], None]] = {}
         self._facts: dict[Statement, Any] = {}
         #: The last number of the journal, while it is known.
         self._number: int | None = None
@@ -197,16 +211,31 @@ class Unit:
 
     def send(self, statement: Statement, parameters: Parameters) -> None:
         """Run a statement whose result nobody reads."""
-        if not statement.apart:
-            self._facts.clear()
         if self._gathered is not None:
+            add = self._adders.get(statement)
+            if add is not None:
+                add(parameters)
+                return
             if statement.gathered:
-                self._gathered.add(statement.text(self._connection), parameters)
+                add = self._adders[statement] = self._gathered.adder(statement.text(self._connection))
+                add(parameters)
                 return
             self._settle()
+        if not statement.apart:
+            self._facts.clear()
         if self._pipelines is not None:
             self._send_on()
         self._sending.execute(statement.text(self._connection), parameters)
+
+    def send_row(self, statement: Statement, names: tuple[str, ...], row: tuple[Any, ...]) -> None:
+        """The same for a statement that is gathered, with the values of its parameters in the order of `names`."""
+        if self._gathered is None:
+            self.send(statement, dict(zip(names, row, strict=True)))
+            return
+        add = self._row_adders.get(statement)
+        if add is None:
+            add = self._row_adders[statement] = self._gathered.row_adder(statement.text(self._connection), names)
+        add(row)
 
     def later(self, statement: Statement, parameters: Parameters) -> Any:
         """The first value of the first row, for a use case to give back as its result and for nothing else.

@@ -8,14 +8,13 @@ but the database.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -29,6 +28,9 @@ from ocppd.storage.unit import Later, Unit
 T = TypeVar("T")
 P = ParamSpec("P")
 
+#: Shared, and never changed.
+NO_KEYWORDS: dict[str, Any] = {}
+
 #: Use cases that were accepted and not yet answered. At 2 KiB each that is 100 MiB, and longer than a charger waits.
 WAITING_LIMIT = 50_000
 
@@ -36,6 +38,10 @@ WAITING_LIMIT = 50_000
 BATCH_LIMIT = 1_000
 #: The same where a statement is a round trip to a server.
 BATCH_S = 0.25
+
+#: After a batch of so many use cases or more the next one is given so long to gather.
+BUSY = 32
+GATHERING_S = 0.002
 
 #: Pauses between attempts to reach a database that is away: from the first to the last, doubled each time.
 FIRST_PAUSE_S = 0.1
@@ -45,14 +51,16 @@ LAST_PAUSE_S = 1.0
 CONFLICTS_LIMIT = 4
 
 
-@dataclass(slots=True, eq=False)
 class _Job:
     """One use case and who waits for it."""
 
-    work: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    keywords: dict[str, Any]
-    answer: Deferred[Any] = field(default_factory=Deferred)
+    __slots__ = ("answer", "arguments", "keywords", "work")
+
+    def __init__(self, answer: Any, work: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        self.answer = answer
+        self.work = work
+        self.arguments = arguments
+        self.keywords = keywords
 
     def run(self, unit: Unit) -> Any:
         return self.work(unit, *self.arguments, **self.keywords)
@@ -96,18 +104,28 @@ class Writer:
 
         Fails with StorageUnavailable, at once while the database is away. Cancelling stops the waiting, not the write.
         """
-        if not self._accepting:
-            return fail(StorageUnavailable("storage is not running"))
-        if self._waiting >= WAITING_LIMIT:
-            return fail(StorageUnavailable(f"{self._waiting} writes are waiting already"))
-        if self._away is not None:
-            return fail(unavailable(self._away))
-        job = _Job(work, args, kwargs)
+        answer: Deferred[T] = Deferred()
+        self.submit_for(answer, work, args, kwargs)
+        return answer
+
+    def submit_for(
+        self, waiter: Any, work: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS
+    ) -> None:
+        """The same for a `waiter`, of which `callback` or `errback` is called, perhaps at once; neither may raise."""
+        if not self._accepting or self._waiting >= WAITING_LIMIT or self._away is not None:
+            waiter.errback(Failure(self._refusal()))
+            return
         self._waiting += 1
-        self._queue.put(job)
+        self._queue.put(_Job(waiter, work, arguments, keywords))
         if self._waiting >= CROWDED:
             self._crowding.waiting(self._waiting)
-        return job.answer
+
+    def _refusal(self) -> StorageUnavailable:
+        if not self._accepting:
+            return StorageUnavailable("storage is not running")
+        if self._away is not None and self._waiting < WAITING_LIMIT:
+            return unavailable(self._away)
+        return StorageUnavailable(f"{self._waiting} writes are waiting already")
 
     def stop(self) -> Deferred[None]:
         """Accept no more; fires when all that was accepted is committed and answered."""
@@ -126,8 +144,14 @@ class Writer:
         """Commit batch after batch until the None that `stop` put into the queue."""
         batch: list[_Job] = []
         goes_on = True
+        last = 0
         while goes_on or batch:
             goes_on = goes_on and self._gather(batch)
+            if goes_on and last >= BUSY and self._away is None:
+                # A commit costs as much as many messages: with this one more will come in time for it.
+                sleep(GATHERING_S)
+                goes_on = self._gather(batch)
+            last = len(batch)
             if goes_on and self._away is not None and monotonic() >= self._again_s:
                 self._reach()
             if batch:
@@ -209,12 +233,14 @@ class Writer:
     @staticmethod
     def _run_together(connection: Connection, jobs: list[_Job]) -> list[Any]:
         end_s = monotonic() + BATCH_S
-        outcomes = []
+        outcomes: list[Any] = []
         with Unit(connection, together=True) as unit:
             for job in jobs:
-                outcomes.append(job.run(unit))
+                outcomes.append(job.work(unit, *job.arguments, **job.keywords))
                 if monotonic() > end_s:
                     break
+        if unit.gathers:  # it knows all values at once
+            return outcomes
         return [outcome.value() if isinstance(outcome, Later) else outcome for outcome in outcomes]
 
     def _run_each_alone(self, connection: Connection, jobs: list[_Job]) -> list[Any]:
@@ -250,9 +276,13 @@ class Writer:
         """Answer a batch. One log entry for each cause, not for each job, and one for an outage."""
         self._waiting -= len(batch)
         self._crowding.waiting(self._waiting)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+        failures = [outcome for outcome in outcomes if type(outcome) is Failure]
         if len(failures) < len(outcomes):
             self._outage.end()
+        if not failures:
+            for job, outcome in zip(batch, outcomes, strict=True):
+                job.answer.callback(outcome)
+            return
         logged: set[int] = set()
         for job, outcome in zip(batch, outcomes, strict=True):
             if not isinstance(outcome, Failure):

@@ -16,6 +16,7 @@ from ocppd.storage.api.certificates import CertificateRecords, SecurityEventReco
 from ocppd.storage.api.charger_jobs import JobRecords
 from ocppd.storage.api.charging import ChargingRecords
 from ocppd.storage.api.configuration import ConfigurationRecords
+from ocppd.storage.api.express import ExpressRecords
 from ocppd.storage.api.files import FileRecords
 from ocppd.storage.api.fleet_jobs import FleetJobRecords
 from ocppd.storage.api.follow_ups import FollowUpRecords
@@ -266,6 +267,10 @@ class NodeRecords(Protocol):
 
 class Storage(ChargerRecords, TransactionRecords, IdTagRecords, MessageRecords, EventRecords, NodeRecords, Protocol):
     """All records of an installation."""
+
+    @property
+    def express(self) -> ExpressRecords:
+        """Those of the messages that nearly all traffic is made of."""
 
     @property
     def follow_ups(self) -> FollowUpRecords:

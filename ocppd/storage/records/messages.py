@@ -67,8 +67,6 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
     frame: str
     answer: str
     quarantine: Quarantined | None = None
-    #: Whether it is ASCII without escapes and its integers have 64 bits, and so has all that it says: nothing is to be cleaned.
-    clean: bool = False
 
     @property
     def payload(self) -> bytes:

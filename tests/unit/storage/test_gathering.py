@@ -55,7 +55,7 @@ class TextsTests(SynchronousTestCase):
         for number in (1, 3, 4, 15, 16, 63, 64, 65, 200):
             gathered, cursor = Gathered(), Cursor()
             for each in range(number):
-                gathered.add("INSERT INTO t (a, b) VALUES (:a, :a)", {"a": each})
+                gathered.adder("INSERT INTO t (a, b) VALUES (:a, :a)")({"a": each})
             gathered.write(cursor)
             self.assertEqual(cursor.rows, [value for each in range(number) for value in (each, each)])
             self.assertFalse(gathered)
