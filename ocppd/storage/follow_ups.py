@@ -261,11 +261,11 @@ def triggered(unit: Unit, ended: EndedCall) -> None:
     if expected == STATUS and places == [ANYWHERE]:
         places = [row[0] for row in unit.all(_TOLD_CONNECTORS, {"the_charger": ended.charger})] or places
     for place in places:
-        came_ms = camesince(unit, ended.charger, expected, place, ended.sequence, since(ended))
+        came_ms = came_since(unit, ended.charger, expected, place, ended.sequence, since(ended))
         expect(unit, ended, FollowUpKind.TRIGGER, expected, TRIGGER_MS, place=place, decided_ms=came_ms)
 
 
-def camesince(unit: Unit, charger: str, expected: str, place: int, sequence: int, since_ms: int) -> int | None:
+def came_since(unit: Unit, charger: str, expected: str, place: int, sequence: int, since_ms: int) -> int | None:
     """When the newest such message of this charger came, if it did since."""
     if expected == HEARTBEAT:  # never on record
         return None
@@ -287,7 +287,7 @@ def _connector_of(frame: str) -> int | None:
 def reset(unit: Unit, ended: EndedCall) -> None:
     """Reset: a boot within five minutes (OP-11)."""
     if ended.outcome == ACCEPTED:
-        came_ms = camesince(unit, ended.charger, BOOT, ANYWHERE, ended.sequence, since(ended))
+        came_ms = came_since(unit, ended.charger, BOOT, ANYWHERE, ended.sequence, since(ended))
         expect(unit, ended, FollowUpKind.BOOT, BOOT, BOOT_MS, decided_ms=came_ms)
 
 
