@@ -96,17 +96,19 @@ class Commands:
         offline: bool | None = None,
         ttl_s: float | None = None,
         message_id: str | None = None,
+        built: bool = False,
     ) -> Deferred[MessageRecord]:
         """Accept a call; fires when it is journaled, perhaps before it is sent.
 
         `offline`: whether it waits while the charger is away, by default as its action says. `ttl_s`: seconds until
-        it expires unsent. `message_id`: one of `new_message_id`, that the caller has on record.
+        it expires unsent. `message_id`: one of `new_message_id`, that the caller has on record. `built`: `build` has made
+        the request.
 
         Raises UnknownCharger, InvalidPayload, NotPermitted, QueueFull at once; fails with Conflict, NotConnected,
         NotPermitted, HolderUnreachable, QueueFull or StorageUnavailable later.
         """
         self._chargers.settings(charger)
-        request = verify(request)
+        request = request if built else verify(request)
         objection = self._objection(charger, request)
         if objection is None:
             return self._submit(charger, request, offline, ttl_s, message_id)

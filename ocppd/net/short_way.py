@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 from ocppd.net.fast_frames import TRANSPORT, write
 from ocppd.net.rest.entrance import COMMON_HEADERS, refusal_of
 from ocppd.net.rest.short import ShortRequest, ShortRoutes, plain_length
+from ocppd.net.websocket import plain_address
 
 log = Logger()
 
@@ -57,7 +58,7 @@ class ShortSite(Seam):
     def finished(self, request: object) -> None:
         """It has been answered, or its client is gone."""
 
-    def tell(self, address: Any, method: bytes, uri: bytes, code: int, sent: int) -> None:
+    def tell(self, ip: str, method: bytes, uri: bytes, code: int, sent: int) -> None:
         """Log a request."""
 
 
@@ -79,6 +80,7 @@ class ShortWay(Protocol):
         transport: Any = self.transport
         self._long_way.makeConnection(transport)
         self._peer = transport.getPeer()
+        self._ip = plain_address(getattr(self._peer, "host", "") or "")
         self._secure = ISSLTransport(transport, None) is not None
         self._plain = type(transport) is tcp.Server and all(hasattr(transport, name) for name in TRANSPORT) and not transport.TLS
         if self._short:
@@ -152,7 +154,7 @@ class ShortWay(Protocol):
             transport.write(answer)
         self._answering = None
         self._channel.resetTimeout()
-        self._site.tell(self._peer, request.method, request.uri, response.code, len(response.body))
+        self._site.tell(self._ip, request.method, request.uri, response.code, len(response.body))
         self._site.finished(self)
         if self._early:
             early, self._early = b"".join(self._early), []

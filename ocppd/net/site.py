@@ -157,16 +157,17 @@ class ApiSite(Site):
 
     def log(self, request: Any) -> None:
         """One line per request, without its query; probes are no news."""
-        self.tell(request.getClientAddress(), request.method, request.uri, request.code, request.sentLength)
+        ip = plain_address(getattr(request.getClientAddress(), "host", "") or "")
+        self.tell(ip, request.method, request.uri, request.code, request.sentLength)
 
-    def tell(self, address: Any, method: bytes, uri: bytes, code: int, sent: int) -> None:
+    @staticmethod
+    def tell(ip: str, method: bytes, uri: bytes, code: int, sent: int) -> None:
         """The same of a request that is no object of Twisted Web's."""
         path = without_tokens(uri.partition(b"?")[0].decode("latin-1"))
         note = log.debug if path in PROBES else log.info
         note(
             "{ip} {method} {path} {code} {sent}",
-            ip=plain_address(getattr(address, "host", "") or ""),
-            method=method.decode("latin-1"), path=path, code=code, sent=sent,
+            ip=ip, method=method.decode("latin-1"), path=path, code=code, sent=sent,
         )  # fmt: skip
 
     def getResourceFor(self, request: Any) -> Any:

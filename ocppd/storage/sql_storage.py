@@ -189,6 +189,11 @@ class SqlStorage:
     def write(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         return self._run(self.writer(), work, args, kwargs)
 
+    def _write_clean(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """The same where nothing is to be cleaned."""
+        writer = self.writer()
+        return fail(StorageUnavailable("storage is not running")) if writer is None else writer.submit(work, *args, **kwargs)
+
     def writer(self) -> Writer | None:
         """The writer, for one use case more: now and then what was written is filed. None where storage does not run."""
         self._unfiled -= 1
@@ -312,7 +317,7 @@ class SqlStorage:
 
     def call_created(self, call: NewCall, generation: int | None) -> Deferred[bool]:
         call, secret = self._with_secret(call)
-        return self.write(calls.call_created, call, secret, generation, self._node)
+        return self._write_clean(calls.call_created, call, secret, generation, self._node)
 
     def call_accepted(self, call: NewCall, limit: int, decide: Callable[[Holding], bool]) -> Deferred[Acceptance]:
         call, secret = self._with_secret(call)
@@ -335,7 +340,7 @@ class SqlStorage:
         return self.write(calls.call_requeued, message_id, generation)
 
     def call_ended(self, end: CallEnd) -> Deferred[tuple[FollowUp, ...] | None]:
-        return self.write(calls.call_ended, end)
+        return self._write_clean(calls.call_ended, cleaned(end))
 
     def call_withdrawn(self, end: CallEnd) -> Deferred[bool]:
         return self.write(calls.call_withdrawn, end)

@@ -7,7 +7,7 @@ nothing of what the entrance looks for can be in them; who asks is held to the r
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from io import BytesIO
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from ocppd.net.rest.routing import Incoming, Route
 PLAIN_HEADERS: Final = frozenset({b"accept", b"accept-encoding", b"accept-language", b"user-agent"})
 #: Larger bodies go the long way, which bounds them.
 LONGEST_BODY: Final = 64 * 1024
+
+Handler = Callable[..., Coroutine[Any, Any, Response]]
 
 _SEGMENT: Final = "[A-Za-z0-9][A-Za-z0-9._~-]*"
 _URI: Final = re.compile(rb"[A-Za-z0-9/._~-]+(\?[A-Za-z0-9._~%&=:+,-]*)?")
@@ -62,26 +64,24 @@ class Found:
 
     __slots__ = ("_handler", "_segments", "number")
 
-    def __init__(self, number: int, handler: Callable[..., Awaitable[Response]], segments: dict[str, str]) -> None:
+    def __init__(self, number: int, handler: Handler, segments: dict[str, str]) -> None:
         #: Which route it is.
         self.number = number
         self._handler = handler
         self._segments = segments
 
-    async def answer(self, request: ShortRequest) -> Response:
+    def answer(self, request: ShortRequest) -> Coroutine[Any, Any, Response]:
         """What the route answers, or raises."""
-        return await self._handler(request, **self._segments)
+        return self._handler(request, **self._segments)
 
 
 class ShortRoutes:
     """The table. `failed` makes an answer of what a handler raises."""
 
-    def __init__(
-        self, api: Any, routes: Sequence[Route], health: Callable[..., Any], failed: Callable[[Any, Failure], Response]
-    ) -> None:
+    def __init__(self, api: Any, routes: Sequence[Route], health: Handler, failed: Callable[[Any, Failure], Response]) -> None:
         self.access: AccessRules = api.access
         self.failed = failed
-        self._table: dict[bytes, list[tuple[re.Pattern[bytes], int, Callable[..., Any]]]] = {b"GET": [], b"POST": []}
+        self._table: dict[bytes, list[tuple[re.Pattern[bytes], int, Handler]]] = {b"GET": [], b"POST": []}
         for number, route in enumerate(routes):
             rule = _PARAMETER.sub(rf"(?P<\1>{_SEGMENT})", route.rule).encode()
             self._table[route.method.encode()].append((re.compile(rule), number, _handler(api, route)))
@@ -99,9 +99,11 @@ class ShortRoutes:
         return None
 
 
-def _handler(api: Any, route: Route) -> Callable[..., Awaitable[Response]]:
-    def handle(request: ShortRequest, **segments: str) -> Awaitable[Response]:
-        return route.handler(api, Incoming(request), **segments)
+def _handler(api: Any, route: Route) -> Handler:
+    handler: Any = route.handler
+
+    def handle(request: ShortRequest, **segments: str) -> Any:
+        return handler(api, Incoming(request), **segments)
 
     return handle
 
