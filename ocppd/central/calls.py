@@ -5,7 +5,7 @@ Knows no storage and no connection. OCPP-J 1.6 section 4.1.1; docs/http-api.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -28,6 +28,7 @@ from ocppd.errors import (
 )
 from ocppd.ocppj.frames import CallError
 from ocppd.storage.records import CallEnd, Direction, MessageRecord, MessageState, NewCall, RemoteStart
+from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.codec import decode
 from ocppd.v16.core import RemoteStartTransactionRequest
@@ -89,8 +90,7 @@ def queues_offline(request: Message, action: str) -> bool:
     return action not in FAILS_OFFLINE
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """How a call ended: what is recorded, and what its callers get, a confirmation or an error."""
 
     end: CallEnd
@@ -101,11 +101,13 @@ class Ended:
     unsent: bool = False
     #: What had to be mended in the answer (E-4), by the names of the repairs.
     repairs: tuple[str, ...] = ()
+    #: What is to follow, as it was recorded with the end; None where that is to be looked for.
+    follow_ups: tuple[FollowUp, ...] | None = None
 
     def record(self, before: MessageRecord) -> MessageRecord:
         """The message as it is now, from what it was."""
         end = self.end
-        return replace(
+        return msgspec.structs.replace(
             before,
             state=end.state,
             outcome=end.outcome,
@@ -114,6 +116,7 @@ class Ended:
             detail=end.detail,
             sent_ms=self.sent_ms or before.sent_ms,
             answered_ms=None if end.answer is None else end.ended_ms,
+            follow_ups=self.follow_ups,
         )
 
 

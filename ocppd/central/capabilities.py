@@ -103,12 +103,15 @@ class Capabilities:
         #: Grows with each forgetting, so that what was read before is not kept after it.
         self._forgotten = 0
 
+    def at_hand(self, charger: str) -> Known | None:
+        """What this charger has told, at most some seconds old; None where that is to be asked for."""
+        found = self._kept.get(charger)
+        return found[1] if found is not None and now_ms(self._clock) - found[0] < KEPT_MS else None
+
     def of(self, charger: str) -> Deferred[Known]:
         """What this charger has told, at most some seconds old."""
-        found = self._kept.get(charger)
-        if found is not None and now_ms(self._clock) - found[0] < KEPT_MS:
-            return succeed(found[1])
-        return self.read(charger)
+        found = self.at_hand(charger)
+        return self.read(charger) if found is None else succeed(found)
 
     def read(self, charger: str) -> Deferred[Known]:
         """What this charger has told, as the records have it now."""

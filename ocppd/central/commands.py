@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final, cast
 
 import msgspec
@@ -97,17 +96,19 @@ class Commands:
         offline: bool | None = None,
         ttl_s: float | None = None,
         message_id: str | None = None,
+        built: bool = False,
     ) -> Deferred[MessageRecord]:
         """Accept a call; fires when it is journaled, perhaps before it is sent.
 
         `offline`: whether it waits while the charger is away, by default as its action says. `ttl_s`: seconds until
-        it expires unsent. `message_id`: one of `new_message_id`, that the caller has on record.
+        it expires unsent. `message_id`: one of `new_message_id`, that the caller has on record. `built`: `build` has made
+        the request.
 
         Raises UnknownCharger, InvalidPayload, NotPermitted, QueueFull at once; fails with Conflict, NotConnected,
         NotPermitted, HolderUnreachable, QueueFull or StorageUnavailable later.
         """
         self._chargers.settings(charger)
-        request = verify(request)
+        request = request if built else verify(request)
         objection = self._objection(charger, request)
         if objection is None:
             return self._submit(charger, request, offline, ttl_s, message_id)
@@ -292,7 +293,8 @@ class Commands:
         ended = call.forbidden(refusal.reason, call.created_ms)
         created = self._storage.call_created(call.journal_entry(), None)
         created.addCallback(lambda _: self._ends.record(call.message_id, lambda: self._storage.call_ended(ended.end)))
-        return created.addCallback(lambda _: replace(call.record(ended.end.state), detail=ended.end.detail))
+        record = msgspec.structs.replace(call.record(ended.end.state), detail=ended.end.detail)
+        return created.addCallback(lambda _: record)
 
     # Waiting
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,6 +26,7 @@ from ocppd.errors import BusUnavailable, CallErrorReceived, StorageUnavailable
 from ocppd.ocppj.frames import CallError, CallResult
 from ocppd.storage.api import MessageRecords
 from ocppd.storage.records import FINAL_STATES, CallEnd, Direction, DroppedCall, MessageRecord, MessageState
+from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.v16.actions import ACTIONS
 from ocppd.v16.codec import decode
 from ocppd.v16.types import Message
@@ -66,22 +68,28 @@ class Ends:
 
     def ended(self, call: PendingCall, ended: Ended) -> None:
         """Record the end, then tell who waits, then the handlers. Called by the connection."""
-        counts = True
+        counts, told = True, ended
 
-        def written(was_queued: bool | None) -> None:
+        def withdrawn(was_queued: bool) -> None:
             nonlocal counts
-            counts = was_queued is not False
+            counts = was_queued
             if counts:
                 self._tell_origin(call.message_id, call.origin)
 
+        def written(follow_ups: tuple[FollowUp, ...] | None) -> None:
+            nonlocal told
+            if follow_ups is not None:
+                told = replace(ended, follow_ups=follow_ups)
+            self._tell_origin(call.message_id, call.origin)
+
         def write() -> Deferred[None]:
             if ended.unsent:
-                return self._storage.call_withdrawn(ended.end).addCallback(written)
+                return self._storage.call_withdrawn(ended.end).addCallback(withdrawn)
             return self._storage.call_ended(ended.end).addCallback(written)
 
         def tell(_: None) -> Any:
             if counts:
-                self._waiters.tell(call.message_id, ended)
+                self._waiters.tell(call.message_id, told)
                 self._hooks.ended(call.charger, call.action, call.request, ended)
                 return self._run_hook(call.charger, call.action, call.request, ended)
             return None

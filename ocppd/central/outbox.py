@@ -274,7 +274,7 @@ def conclude(call: PendingCall, result: CallResult | CallError, at_ms: int) -> E
     except Violation as violation:
         return call.misanswered(str(violation), answer, _status_of(result.payload), at_ms)
     ended = call.confirmed(confirmation, answer, at_ms)
-    return replace(ended, repairs=tuple(repair.rule for repair in repairs)) if repairs else ended
+    return msgspec.structs.replace(ended, repairs=tuple(repair.rule for repair in repairs)) if repairs else ended
 
 
 def _status_of(payload: bytes) -> str | None:

@@ -25,6 +25,7 @@ from ocppd.central.redaction import without_tokens
 from ocppd.clock import Clock, DelayedCall
 from ocppd.net.ending import Ending
 from ocppd.net.files.room import FileRoom
+from ocppd.net.short_way import ShortWay
 from ocppd.net.websocket import HANDSHAKE_TIMEOUT_S, ChargerFactory, plain_address
 
 log = Logger()
@@ -121,6 +122,7 @@ class ApiSite(Site):
     def __init__(self, resource: IResource, request: type[Request], chargers: ChargerFactory, reactor: Any) -> None:
         super().__init__(resource, requestFactory=request, timeout=IDLE_TIMEOUT_S, reactor=reactor)
         self._ending = chargers.door.ending
+        self.short: Any = getattr(resource, "short", None)
         self._websocket = WebSocketResource(chargers)
         self._open: set[Any] = set()
         self._answered: Deferred[None] | None = None
@@ -132,7 +134,22 @@ class ApiSite(Site):
         self._answered = Deferred()
         return self._answered
 
-    def _finished(self, _: object, request: Any) -> None:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """One for a connection, with the short way before it."""
+        long_way: Any = super().buildProtocol(addr)
+        return long_way if self.short is None else ShortWay(self, long_way)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the daemon stops, so that requests are answered otherwise than ever."""
+        return self._ending.begun or self._ending.closing is not None
+
+    def began(self, request: object) -> None:
+        """A request is being carried out."""
+        self._open.add(request)
+
+    def finished(self, request: object) -> None:
+        """It has been answered, or its client is gone."""
         self._open.discard(request)
         if not self._open and self._answered is not None:
             answered, self._answered = self._answered, None
@@ -140,12 +157,17 @@ class ApiSite(Site):
 
     def log(self, request: Any) -> None:
         """One line per request, without its query; probes are no news."""
-        path = without_tokens(request.uri.partition(b"?")[0].decode("latin-1"))
+        ip = plain_address(getattr(request.getClientAddress(), "host", "") or "")
+        self.tell(ip, request.method, request.uri, request.code, request.sentLength)
+
+    @staticmethod
+    def tell(ip: str, method: bytes, uri: bytes, code: int, sent: int) -> None:
+        """The same of a request that is no object of Twisted Web's."""
+        path = without_tokens(uri.partition(b"?")[0].decode("latin-1"))
         note = log.debug if path in PROBES else log.info
         note(
             "{ip} {method} {path} {code} {sent}",
-            ip=plain_address(getattr(request.getClientAddress(), "host", "") or ""),
-            method=request.method.decode("latin-1"), path=path, code=request.code, sent=request.sentLength,
+            ip=ip, method=method.decode("latin-1"), path=path, code=code, sent=sent,
         )  # fmt: skip
 
     def getResourceFor(self, request: Any) -> Any:
@@ -158,7 +180,7 @@ class ApiSite(Site):
             request.setHeader(b"connection", b"close")
             request.channel.persistent = False
         self._open.add(request)
-        request.notifyFinish().addBoth(self._finished, request)
+        request.notifyFinish().addBoth(lambda _: self.finished(request))
         return super().getResourceFor(request)
 
 

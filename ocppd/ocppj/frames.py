@@ -40,6 +40,7 @@ SHOWN_ACTION_LENGTH: Final = 64
 EMPTY: Final = b"{}"
 
 _as_call = msgspec.json.Decoder(tuple[int, str, str, msgspec.Raw]).decode
+_as_result = msgspec.json.Decoder(tuple[int, str, msgspec.Raw]).decode
 _as_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _as_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -107,7 +108,17 @@ def read_at_once(data: bytes) -> Call | None:
 
 def read(data: bytes, *, strict: bool) -> Frame:
     """The frame in one text message. Raises Unreadable or Malformed, and nothing else whatever the bytes are."""
-    return read_at_once(data) or _read_slowly(data, strict)
+    return read_at_once(data) or _result_at_once(data) or _read_slowly(data, strict)
+
+
+def _result_at_once(data: bytes) -> CallResult | None:
+    """The CALLRESULT that a text message is, where it is as it should be."""
+    try:
+        kind, message_id, raw = _as_result(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    payload = bytes(raw)
+    return CallResult(message_id, payload) if kind == CALLRESULT and payload[:1] == b"{" else None
 
 
 def _read_slowly(data: bytes, strict: bool) -> Frame:

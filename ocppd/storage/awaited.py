@@ -21,5 +21,10 @@ _AWAITED = Statement(at_most(select(follow_ups.c.charger).where(IS_UNDECIDED), M
 
 def is_awaited(unit: Unit, charger: str) -> bool:
     """Whether a follow-up of this charger may be undecided."""
-    awaited = unit.fact(_AWAITED, {})
+    awaited = unit.fact(_AWAITED, {}, settled=True)
     return len(awaited) == MOST or (charger,) in awaited
+
+
+def more_is_awaited(unit: Unit) -> None:
+    """A follow-up waits to be written."""
+    unit.forget(_AWAITED)

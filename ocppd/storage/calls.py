@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 from sqlalchemy import TextClause, and_, bindparam, func, insert, null, or_, select, text, update
 
 from ocppd.storage import consequences, events, remote_starts
@@ -17,8 +18,8 @@ from ocppd.storage.messages import CALL, RECORD, THIS_CALL, record_of
 from ocppd.storage.records import (
     Acceptance,
     CallEnd,
-    Direction,
     DroppedCall,
+    EndedCall,
     Holding,
     MessageRecord,
     MessageState,
@@ -26,7 +27,9 @@ from ocppd.storage.records import (
     QueuedCall,
     Verdict,
 )
+from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.storage.schema import IS_QUEUED, IS_SENT, chargers, messages, nodes
+from ocppd.storage.spellings import at_most
 from ocppd.storage.unit import Statement, Unit, values_of
 from ocppd.v16.types import RegistrationStatus
 
@@ -37,28 +40,18 @@ NOT_SENT = "the connection was lost before it was sent"
 #: The `detail` of a call whose node has died.
 NODE_LOST = "its node ended before the charger answered"
 
+#: Calls whose follow-ups are on record since they were accepted.
+ON_RECORD_BEFORE = frozenset({"ChangeAvailability"})
+
 Decrypt = Callable[[bytes], str | None]
 
-_CREATED = Statement(
-    values_of(
-        insert(messages),
-        "message_id",
-        "charger",
-        "direction",
-        "action",
-        "state",
-        "frame",
-        "late",
-        "generation",
-        "created_ms",
-        "sent_ms",
-        "expires_ms",
-        "secret",
-        "origin",
-        "node",
-        "waits",
-    ).returning(messages.c.sequence)
+_MEMBERS = (
+    *("message_id", "charger", "direction", "action", "state", "frame", "late", "generation"),
+    *("created_ms", "sent_ms", "expires_ms", "secret", "origin", "node", "waits"),
 )
+_CREATED = Statement(values_of(insert(messages), *_MEMBERS).returning(messages.c.sequence))
+#: One that is sent at once: nothing in its batch asks for it.
+_NUMBERED = Statement(values_of(insert(messages), "sequence", *_MEMBERS)).gathering()
 _EXPECTED = Statement.upsert(chargers, lambda insert: values_of(insert, "name", "generation").on_conflict_do_nothing())
 #: A statement of its own: what it has waited for is in the snapshot of the next one, and only there.
 _LOCKED = Statement(select(chargers.c.name).where(chargers.c.name == bindparam("the_name")).with_for_update())
@@ -67,6 +60,9 @@ _HOLDING = Statement(
     .select_from(chargers.outerjoin(nodes, nodes.c.node == chargers.c.node))
     .where(chargers.c.name == bindparam("the_name"))
 )
+#: Chargers with queued calls that are looked at together; where there are more, each is looked at by itself.
+MOST_WAITING = 100
+_WAITING = Statement(at_most(select(messages.c.charger).where(IS_QUEUED), MOST_WAITING))
 _COUNT_QUEUED = Statement(select(func.count()).where(messages.c.charger == bindparam("the_charger"), IS_QUEUED))
 _QUEUED_OF = Statement(
     select(
@@ -108,6 +104,8 @@ _REQUEUED = Statement(
     .where(THIS_CALL, IS_SENT, messages.c.generation == bindparam("the_generation"))
     .values(state=bindparam("new_state"), generation=null(), sent_ms=null(), node=null())
 )
+#: What an end needs of the journal.
+_ENDED_ROW = tuple(messages.c[name] for name in ("sequence", "charger", "action", "frame", "created_ms", "sent_ms"))
 _CHARGER_OF = Statement(select(messages.c.charger).where(THIS_CALL))
 
 
@@ -124,11 +122,14 @@ def _ended_from(*states: TextClause) -> Statement:
             detail=bindparam("new_detail"),
             secret=null(),
         )
+        .returning(*_ENDED_ROW)
     )
 
 
 _WITHDRAWN = _ended_from(IS_QUEUED)
 _ENDED = _ended_from(IS_QUEUED, IS_SENT)
+#: The same, where the journal has the call already.
+_ENDED_AT_ONCE = _ended_from(IS_QUEUED, IS_SENT).standing_beside()
 _ENDED_LATE = _ended_from(text("state = 'timeout'"), text("state = 'unknown'"))
 _CANCELLED = Statement(update(messages).where(THIS_CALL, IS_QUEUED).values(state=bindparam("new_state"), secret=null()))
 _EXPIRED = Statement(
@@ -172,9 +173,21 @@ def holding_of(unit: Unit, charger: str) -> Holding:
 
 def call_created(unit: Unit, call: NewCall, secret: bytes | None, generation: int | None, node: str) -> bool:
     """See `MessageRecords.call_created`. `secret` is the encrypted frame, where it is not `redacted` anyway."""
-    waits = generation is not None and unit.one(_COUNT_QUEUED, {"the_charger": call.charger})[0] > 0
+    waits = generation is not None and _may_wait(unit, call.charger) and _queue_length(unit, call.charger) > 0
     _insert(unit, call, secret, MessageState.QUEUED if waits else MessageState.SENT, node, None if waits else generation)
     return not waits
+
+
+def _may_wait(unit: Unit, charger: str) -> bool:
+    """Whether a call may be queued for this charger; asked once for a batch where nobody else may queue one meanwhile."""
+    if not unit.gathers:
+        return True
+    waiting = unit.fact(_WAITING, {})
+    return len(waiting) == MOST_WAITING or (charger,) in waiting
+
+
+def _queue_length(unit: Unit, charger: str) -> int:
+    return int(unit.one(_COUNT_QUEUED, {"the_charger": charger})[0])
 
 
 def call_accepted(
@@ -184,7 +197,7 @@ def call_accepted(
     holding = holding_of(unit, call.charger)
     if not decide(holding):
         return Acceptance(Verdict.REFUSED, holding)
-    if unit.one(_COUNT_QUEUED, {"the_charger": call.charger})[0] >= limit:
+    if _queue_length(unit, call.charger) >= limit:
         return Acceptance(Verdict.FULL, holding)
     sequence = _insert(unit, call, secret, MessageState.QUEUED, node, None)
     return Acceptance(Verdict.ACCEPTED, holding, sequence)
@@ -193,29 +206,31 @@ def call_accepted(
 def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState, node: str, generation: int | None) -> int:
     """Journal it; its sequence."""
     sent = state is MessageState.SENT
-    row = unit.one(
-        _CREATED,
-        {
-            "message_id": call.message_id,
-            "charger": call.charger,
-            "direction": Direction.TO_CHARGER.value,
-            "action": call.action,
-            "state": state.value,
-            "frame": call.redacted,
-            "late": False,
-            "generation": generation,
-            "created_ms": call.created_ms,
-            "sent_ms": call.created_ms if sent else None,
-            "expires_ms": call.expires_ms,
-            "secret": secret,
-            "origin": node,
-            "node": node if sent else None,
-            "waits": call.waits,
-        },
-    )
-    remote_starts.kept(unit, call, int(row[0]))
-    consequences.call_accepted(unit, call, int(row[0]))
-    return int(row[0])
+    row: dict[str, Any] = {
+        "message_id": call.message_id,
+        "charger": call.charger,
+        "direction": "toCharger",
+        "action": call.action,
+        "state": state.value,
+        "frame": call.redacted,
+        "late": False,
+        "generation": generation,
+        "created_ms": call.created_ms,
+        "sent_ms": call.created_ms if sent else None,
+        "expires_ms": call.expires_ms,
+        "secret": secret,
+        "origin": node,
+        "node": node if sent else None,
+        "waits": call.waits,
+    }
+    if sent and unit.gathers:
+        sequence = row["sequence"] = unit.next_number()
+        unit.send(_NUMBERED, row)
+    else:
+        sequence = int(unit.one(_CREATED, row)[0])
+    remote_starts.kept(unit, call, sequence)
+    consequences.call_accepted(unit, call, sequence)
+    return sequence
 
 
 def queued_calls(unit: Unit, charger: str, now_ms: int, decrypt: Decrypt) -> list[QueuedCall]:
@@ -280,19 +295,24 @@ def call_requeued(unit: Unit, message_id: str, generation: int) -> Holding:
     return holding
 
 
-def call_ended(unit: Unit, end: CallEnd) -> None:
+def call_ended(unit: Unit, end: CallEnd) -> tuple[FollowUp, ...] | None:
     """See `MessageRecords.call_ended`."""
-    if not _end(unit, _ENDED, end) and end.answer is not None:
-        _end(unit, _ENDED_LATE, replace(end, late=True))
+    ended = _end(unit, _ENDED_AT_ONCE, end) or (_end(unit, _ENDED, end) if unit.gathers else None)
+    if ended is None and end.answer is not None:
+        _end(unit, _ENDED_LATE, msgspec.structs.replace(end, late=True))
+    if ended is None or ended.late or ended.action in ON_RECORD_BEFORE:
+        return None
+    return tuple(ended.follow_ups)
 
 
 def call_withdrawn(unit: Unit, end: CallEnd) -> bool:
     """See `MessageRecords.call_withdrawn`."""
-    return _end(unit, _WITHDRAWN, end)
+    return _end(unit, _WITHDRAWN, end) is not None
 
 
-def _end(unit: Unit, statement: Statement, end: CallEnd) -> bool:
-    changed = unit.run(
+def _end(unit: Unit, statement: Statement, end: CallEnd) -> EndedCall | None:
+    """The call as it has ended; None where it was in no state that this ends."""
+    row = unit.one(
         statement,
         {
             "the_id": end.message_id,
@@ -304,9 +324,16 @@ def _end(unit: Unit, statement: Statement, end: CallEnd) -> bool:
             "new_detail": end.detail,
         },
     )
-    if changed:
-        _has_ended(unit, end.message_id, end.ended_ms)
-    return changed == 1
+    if row is None:
+        return None
+    sequence, charger, action, frame, created_ms, sent_ms = row
+    ended = EndedCall(
+        *(sequence, end.message_id, charger, action, end.state, end.ended_ms, frame, end.answer, end.outcome),
+        *(sent_ms, created_ms, end.late),
+    )
+    events.this_call_ended(unit, ended)
+    consequences.this_call_ended(unit, ended)
+    return ended
 
 
 def call_cancelled(unit: Unit, message_id: str, now_ms: int) -> MessageRecord | None:

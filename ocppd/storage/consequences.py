@@ -180,12 +180,19 @@ def call_ended(unit: Unit, message_id: str, at_ms: int | None) -> None:
         return
     sequence, _, charger, action, state, frame, answer, outcome, created_ms, sent_ms = row
     ended_ms = at_ms if at_ms is not None else sent_ms or created_ms
-    ended = EndedCall(sequence, message_id, charger, action, MessageState(state), ended_ms, frame, answer, outcome, sent_ms)
-    for follow in (*ON_END_OF_CALL.get(action, ()), *ON_END_OF_ANY_CALL):
+    ended = EndedCall(
+        *(sequence, message_id, charger, action, MessageState(state), ended_ms, frame, answer, outcome, sent_ms, created_ms)
+    )
+    this_call_ended(unit, ended)
+
+
+def this_call_ended(unit: Unit, ended: EndedCall) -> None:
+    """The same of a call that is at hand."""
+    for follow in (*ON_END_OF_CALL.get(ended.action, ()), *ON_END_OF_ANY_CALL):
         try:
             follow(unit, ended)
         except UNREADABLE as error:
-            _tell_unread(charger, action, sequence, error)
+            _tell_unread(ended.charger, ended.action, ended.sequence, error)
 
 
 def _tell_unread(charger: str, action: str, sequence: int, error: Exception) -> None:

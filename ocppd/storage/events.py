@@ -9,10 +9,10 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Text, and_, bindparam, func, insert, select
 
-from ocppd.storage.records import EventKind
+from ocppd.storage.records import EndedCall, EventKind
 from ocppd.storage.schema import IS_OUR_CALL, events, messages
 from ocppd.storage.spellings import NextSequence, NowMs
-from ocppd.storage.unit import Statement, Unit, values_of
+from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 
 _HAPPENED = Statement(values_of(insert(events), "kind", "charger", "at_ms", "members").values(sequence=NextSequence()))
 
@@ -27,6 +27,8 @@ _CALL_ENDED = _about_message(
     func.coalesce(bindparam("the_instant", type_=BigInteger()), NowMs()),
     and_(messages.c.message_id == bindparam("the_id"), IS_OUR_CALL),
 )
+#: The same, where its number is known.
+_NUMBERED = Statement(values_of(insert(events), "sequence", "kind", "charger", "at_ms", "message")).gathering()
 _AMENDED = _about_message(NowMs(), messages.c.sequence == bindparam("the_sequence"))
 _encode = msgspec.json.Encoder().encode
 
@@ -40,6 +42,21 @@ def happened(unit: Unit, kind: EventKind, charger: str, at_ms: int, **members: s
 def call_ended(unit: Unit, message_id: str, at_ms: int | None = None) -> None:
     """A call of ours has come to a final state; now, where the caller does not know when."""
     unit.send(_CALL_ENDED, {"the_kind": EventKind.COMMAND_ENDED.value, "the_id": message_id, "the_instant": at_ms})
+
+
+def this_call_ended(unit: Unit, ended: EndedCall) -> None:
+    """The same of a call that is at hand."""
+    if not unit.gathers:
+        call_ended(unit, ended.message_id, ended.ended_ms)
+        return
+    row: Parameters = {
+        "sequence": unit.next_number(),
+        "kind": EventKind.COMMAND_ENDED.value,
+        "charger": ended.charger,
+        "at_ms": ended.ended_ms,
+        "message": ended.sequence,
+    }
+    unit.send(_NUMBERED, row)
 
 
 def answer_amended(unit: Unit, sequence: int) -> None:

@@ -39,6 +39,8 @@ LEASE_MS: Final = 60_000
 #: A job at a charger that has neither succeeded nor failed there.
 _OPEN_STATES: Final = (FleetRowState.WAITING, FleetRowState.CLAIMED, FleetRowState.ASKED)
 _EVERYBODY: Final = 2**62
+#: Clocks of nodes differ by less.
+CLOCKS_MS: Final = 24 * 3600 * 1000
 
 Decrypt = Callable[[bytes], str | None]
 
@@ -97,6 +99,8 @@ _CALL_ENDED = Statement(
     .where(_THIS_CALL)
     .values(state=bindparam("new_state"), outcome=bindparam("new_outcome"), ended_ms=bindparam("at_ms"), worker=null())
 )
+#: Until when calls of jobs were made; there is no such time where one goes on.
+_LATEST = Statement(select(func.max(func.coalesce(fleet_jobs.c.ended_ms, literal_column(str(_EVERYBODY))))))
 _LIVING = select(nodes.c.node)
 _LOST = Statement(
     select(_rows.message_id).where(
@@ -238,7 +242,13 @@ def _look_up(unit: Unit, message_id: str, new_id: str, now_ms: int) -> None:
 
 
 def call_ended(unit: Unit, ended: EndedCall) -> None:
-    """A call of ours has ended; a late answer ends it once more. Nearly always it is of no job: an index says so."""
+    """A call of ours has ended; a late answer ends it once more. Nearly always it is of no job: an index says so.
+
+    That is not asked where the call was made when all jobs had ended long since, which a batch asks once.
+    """
+    latest = unit.fact(_LATEST, {})[0][0]
+    if latest is None or ended.created_ms > latest + CLOCKS_MS:
+        return
     _call_ended(unit, ended.message_id, ended.state, ended.outcome, ended.ended_ms)
 
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from ocppd.storage.awaited import is_awaited
+from ocppd.storage.expecting import expect, since
 from ocppd.storage.records import Boot, EndedCall, Inbound, Status, TransactionRecord
 from ocppd.storage.records.follow_ups import (
     ANYWHERE,
@@ -36,7 +37,6 @@ from ocppd.storage.records.follow_ups import (
     STOP_MS,
     TRIGGER_MS,
     FollowUpKind,
-    FollowUpState,
 )
 from ocppd.storage.remote_starts import WINDOW_MS
 from ocppd.storage.schema import (
@@ -50,7 +50,7 @@ from ocppd.storage.schema import (
     transactions,
 )
 from ocppd.storage.spellings import at_most
-from ocppd.storage.unit import Parameters, Statement, Unit, values_of
+from ocppd.storage.unit import Parameters, Statement, Unit
 from ocppd.v16.enums import MessageTrigger
 from ocppd.v16.remote_trigger import EXTENDED_TRIGGERS
 
@@ -61,6 +61,7 @@ METER_VALUES: Final = str(MessageTrigger.METER_VALUES)
 START: Final = "StartTransaction"
 STOP: Final = "StopTransaction"
 BOOT: Final = str(MessageTrigger.BOOT_NOTIFICATION)
+HEARTBEAT: Final = str(MessageTrigger.HEARTBEAT)
 #: The connector of a remote start was unplugged, or its cable never plugged in (REQUIREMENTS N-6).
 GIVEN_UP: Final = "the connector went from Preparing to Available"
 #: Statuses of which an availability is told.
@@ -148,14 +149,6 @@ _UNSCHEDULED = Statement(
         _HERE, literal_column("'availability'") == _KIND, _connector == _PLACE, follow_ups.c.state == literal_column("'expected'")
     )
     .values(deadline_ms=bindparam("new_deadline"))
-)
-_EXPECTED = Statement.upsert(
-    follow_ups,
-    lambda insert: values_of(
-        insert,
-        *("message_id", "place", "sequence", "charger", "kind", "expected", "state", "since_ms"),
-        *("deadline_ms", "decided_ms", "reason", "transaction_id", "wish"),
-    ).on_conflict_do_nothing(),
 )
 _TOLD_CONNECTORS = Statement(
     select(connectors.c.connector_id, connectors.c.received_ms)
@@ -268,12 +261,14 @@ def triggered(unit: Unit, ended: EndedCall) -> None:
     if expected == STATUS and places == [ANYWHERE]:
         places = [row[0] for row in unit.all(_TOLD_CONNECTORS, {"the_charger": ended.charger})] or places
     for place in places:
-        came_ms = came_since(unit, ended.charger, expected, place, ended.sequence, _since(ended))
+        came_ms = came_since(unit, ended.charger, expected, place, ended.sequence, since(ended))
         expect(unit, ended, FollowUpKind.TRIGGER, expected, TRIGGER_MS, place=place, decided_ms=came_ms)
 
 
 def came_since(unit: Unit, charger: str, expected: str, place: int, sequence: int, since_ms: int) -> int | None:
     """When the newest such message of this charger came, if it did since."""
+    if expected == HEARTBEAT:  # never on record
+        return None
     if expected == STATUS:
         found = [row[1] for row in unit.all(_TOLD_CONNECTORS, {"the_charger": charger}) if place in (ANYWHERE, row[0])]
         return max((received_ms for received_ms in found if received_ms >= since_ms), default=None)
@@ -292,7 +287,7 @@ def _connector_of(frame: str) -> int | None:
 def reset(unit: Unit, ended: EndedCall) -> None:
     """Reset: a boot within five minutes (OP-11)."""
     if ended.outcome == ACCEPTED:
-        came_ms = came_since(unit, ended.charger, BOOT, ANYWHERE, ended.sequence, _since(ended))
+        came_ms = came_since(unit, ended.charger, BOOT, ANYWHERE, ended.sequence, since(ended))
         expect(unit, ended, FollowUpKind.BOOT, BOOT, BOOT_MS, decided_ms=came_ms)
 
 
@@ -306,7 +301,7 @@ def remotely_started(unit: Unit, ended: EndedCall) -> None:
         ended,
         FollowUpKind.START,
         START,
-        (window_ms or WINDOW_MS) - (ended.ended_ms - _since(ended)),
+        (window_ms or WINDOW_MS) - (ended.ended_ms - since(ended)),
         place=int(msgspec.json.decode(ended.request).get("connectorId", ANYWHERE)),
         transaction_id=transaction_id,
         decided_ms=None if transaction_id is None else ended.ended_ms,
@@ -325,7 +320,7 @@ def unlocked(unit: Unit, ended: EndedCall) -> None:
         return
     connector_id = int(msgspec.json.decode(ended.request)["connectorId"])
     here: Parameters = {"the_charger": ended.charger, "the_connector": connector_id}
-    stopped = unit.one(_STOPPED_SINCE, {**here, "since_ms": _since(ended)})[0]
+    stopped = unit.one(_STOPPED_SINCE, {**here, "since_ms": since(ended)})[0]
     found = unit.one(_RUNNING, here) if stopped is None else (stopped,)
     if found is not None:
         _expect_stop(unit, ended, found[0])
@@ -344,41 +339,6 @@ def _expect_stop(unit: Unit, ended: EndedCall, transaction_id: int) -> None:
         decided_ms=None if row is None else row[1],
         reason=None if row is None else row[2],
     )
-
-
-def expect(
-    unit: Unit,
-    ended: EndedCall,
-    kind: FollowUpKind,
-    expected: str,
-    within_ms: int,
-    *,
-    place: int = ANYWHERE,
-    transaction_id: int | None = None,
-    decided_ms: int | None = None,
-    reason: str | None = None,
-) -> None:
-    """Something is to follow, or has followed already where it says when."""
-    row: Parameters = {
-        "message_id": ended.message_id,
-        "place": place,
-        "sequence": ended.sequence,
-        "charger": ended.charger,
-        "kind": kind.value,
-        "expected": expected,
-        "state": (FollowUpState.EXPECTED if decided_ms is None else FollowUpState.SEEN).value,
-        "since_ms": _since(ended),
-        "deadline_ms": ended.ended_ms + within_ms,
-        "decided_ms": decided_ms,
-        "reason": reason,
-        "transaction_id": transaction_id,
-        "wish": None,
-    }
-    unit.send(_EXPECTED, row)
-
-
-def _since(ended: EndedCall) -> int:
-    return ended.ended_ms if ended.sent_ms is None else ended.sent_ms
 
 
 #: Actions of ours that something follows, but for wishes.

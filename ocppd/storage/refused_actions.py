@@ -14,6 +14,7 @@ from ocppd.storage.records import Boot, Inbound, MessageState
 from ocppd.storage.records.calls import EndedCall
 from ocppd.storage.records.configuration import RefusedAction
 from ocppd.storage.schema import chargers, refused_actions
+from ocppd.storage.spellings import at_most
 from ocppd.storage.unit import Statement, Unit
 
 #: What a charger says of an action that it does not know, or has switched off.
@@ -34,6 +35,9 @@ _REFUSED = Statement.upsert(
         set_={name: insert.excluded[name] for name in ("code", "at_ms", "firmware")},
     ),
 )
+#: Rows that are looked at together; where there are more, each end looks for its own.
+MOST: Final = 100
+_ANY = Statement(at_most(select(refused_actions.c.charger, refused_actions.c.action), MOST))
 _TAKEN = Statement(delete(refused_actions).where(_OF_CHARGER, refused_actions.c.action == bindparam("the_action")))
 _RENEWED = Statement(delete(refused_actions).where(_OF_CHARGER, refused_actions.c.firmware != bindparam("the_firmware")))
 _ALL = Statement(
@@ -46,6 +50,9 @@ _ALL = Statement(
 def call_ended(unit: Unit, ended: EndedCall) -> None:
     """A call of ours has ended: the charger took its action, or says that it does not know it, or neither."""
     if ended.state is MessageState.COMPLETED:
+        refused = unit.fact(_ANY, {})
+        if len(refused) < MOST and (ended.charger, ended.action) not in refused:
+            return  # nearly always, and asked once for a batch
         unit.send(_TAKEN, {"the_charger": ended.charger, "the_action": ended.action})
     elif ended.outcome in REFUSALS and ended.answer is not None and ended.answer.startswith("[4"):
         unit.send(

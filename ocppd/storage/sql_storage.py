@@ -81,6 +81,7 @@ from ocppd.storage.records import (
     TransactionRecord,
     UnknownIdTag,
 )
+from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.storage.registry_records import SqlRegistry
 from ocppd.storage.reservation_records import SqlReservations
 from ocppd.storage.retention_records import SqlRetention
@@ -187,6 +188,11 @@ class SqlStorage:
 
     def write(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         return self._run(self.writer(), work, args, kwargs)
+
+    def _write_clean(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """The same where nothing is to be cleaned."""
+        writer = self.writer()
+        return fail(StorageUnavailable("storage is not running")) if writer is None else writer.submit(work, *args, **kwargs)
 
     def writer(self) -> Writer | None:
         """The writer, for one use case more: now and then what was written is filed. None where storage does not run."""
@@ -317,7 +323,7 @@ class SqlStorage:
 
     def call_created(self, call: NewCall, generation: int | None) -> Deferred[bool]:
         call, secret = self._with_secret(call)
-        return self.write(calls.call_created, call, secret, generation, self._node)
+        return self._write_clean(calls.call_created, call, secret, generation, self._node)
 
     def call_accepted(self, call: NewCall, limit: int, decide: Callable[[Holding], bool]) -> Deferred[Acceptance]:
         call, secret = self._with_secret(call)
@@ -339,8 +345,8 @@ class SqlStorage:
     def call_requeued(self, message_id: str, generation: int) -> Deferred[Holding]:
         return self.write(calls.call_requeued, message_id, generation)
 
-    def call_ended(self, end: CallEnd) -> Deferred[None]:
-        return self.write(calls.call_ended, end)
+    def call_ended(self, end: CallEnd) -> Deferred[tuple[FollowUp, ...] | None]:
+        return self._write_clean(calls.call_ended, cleaned(end))
 
     def call_withdrawn(self, end: CallEnd) -> Deferred[bool]:
         return self.write(calls.call_withdrawn, end)

@@ -37,7 +37,7 @@ class Statement:
     It holds no values of its own (`limit(1)`, `x == 1`): as Core sees them those are parameters too.
     """
 
-    __slots__ = ("_build", "_texts", "apart", "gathered")
+    __slots__ = ("_build", "_texts", "apart", "beside", "gathered")
 
     def __init__(self, statement: ClauseElement) -> None:
         self._build: Callable[[str], ClauseElement] = lambda dialect: statement
@@ -46,6 +46,8 @@ class Statement:
         self.gathered = False
         #: Whether no fact (`Unit.fact`) depends on it.
         self.apart = False
+        #: Whether it depends on no row that waits, and takes no number.
+        self.beside = False
 
     def gathering(self) -> Statement:
         """The same, where a row may wait for others until another statement is run; no fact depends on it."""
@@ -57,13 +59,18 @@ class Statement:
         self.apart = True
         return self
 
+    def standing_beside(self) -> Statement:
+        """The same, where it depends on no row that waits and takes no number, and no fact depends on it."""
+        self.beside = self.apart = True
+        return self
+
     @classmethod
     def by_dialect(cls, build: Callable[[str], ClauseElement]) -> Statement:
         """One that products need in different ways: `build` gives it by the name of the dialect."""
         statement = cls.__new__(cls)
         statement._build = build
         statement._texts = {}
-        statement.gathered = statement.apart = False
+        statement.gathered = statement.apart = statement.beside = False
         return statement
 
     @classmethod
@@ -178,16 +185,22 @@ class Unit:
         self._number += 1
         return self._number
 
-    def fact(self, statement: Statement, parameters: Parameters) -> list[Any]:
+    def fact(self, statement: Statement, parameters: Parameters, *, settled: bool = False) -> list[Any]:
         """The rows of a query that many use cases of a transaction ask alike: asked once, until a statement may change it.
 
-        What waits to be written is not written before it, so it reads no table of gathered rows.
+        What waits to be written is written before it where it is to be `settled`; else it reads no table of gathered rows.
         """
         rows = self._facts.get(statement)
         if rows is None:
+            if settled:
+                self._settle()
             self._cursor.execute(statement.text(self._connection), parameters)
             rows = self._facts[statement] = list(self._cursor.fetchall())
         return rows
+
+    def forget(self, statement: Statement) -> None:
+        """A row waits that may change this fact."""
+        self._facts.pop(statement, None)
 
     def _settle(self) -> None:
         """Write what waits: a statement follows that may depend on it, or take numbers itself."""
@@ -262,6 +275,7 @@ class Unit:
         """All rows. They are fetched at once: a statement with rows left over would hold up the commit."""
         if not statement.apart:
             self._facts.clear()
-        self._settle()
+        if not statement.beside:
+            self._settle()
         self._cursor.execute(statement.text(self._connection), parameters)
         return list(self._cursor.fetchall())

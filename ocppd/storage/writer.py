@@ -39,8 +39,9 @@ BATCH_LIMIT = 1_000
 #: The same where a statement is a round trip to a server.
 BATCH_S = 0.25
 
-#: After a batch of so many use cases or more the next one is given so long to gather.
-BUSY = 32
+#: After a batch of so many use cases or more the next one is given time to gather: for each of them, and at most.
+BUSY = 3
+EACH_S = 0.00006
 GATHERING_S = 0.002
 
 #: Pauses between attempts to reach a database that is away: from the first to the last, doubled each time.
@@ -149,7 +150,7 @@ class Writer:
             goes_on = goes_on and self._gather(batch)
             if goes_on and last >= BUSY and self._away is None:
                 # A commit costs as much as many messages: with this one more will come in time for it.
-                sleep(GATHERING_S)
+                sleep(min(last * EACH_S, GATHERING_S))
                 goes_on = self._gather(batch)
             last = len(batch)
             if goes_on and self._away is not None and monotonic() >= self._again_s:

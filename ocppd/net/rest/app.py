@@ -24,6 +24,7 @@ from ocppd.net.rest.health import Readiness
 from ocppd.net.rest.idempotency import HEADER, Once
 from ocppd.net.rest.problems import InternalError, NoSuchMethod, NoSuchPath, is_known, problem_of
 from ocppd.net.rest.routing import READING, Incoming, Route
+from ocppd.net.rest.short import ShortRoutes
 from ocppd.net.rest.v1 import (
     authority,
     availability,
@@ -89,6 +90,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     *conformance.ROUTES,
     *fleet_jobs.ROUTES,
 )
+#: What programs ask for often; nothing else of the API has a path of these shapes with these methods.
+SHORT_ROUTES: Final[tuple[Route, ...]] = (
+    *commands.ROUTES,
+    *seed.ROUTES,
+    *(route for route in (*chargers.ROUTES, *messages.ROUTES) if route.handler in (chargers.get_charger, messages.get_message)),
+)
 
 
 def make_resource(api: Api) -> IResource:
@@ -97,7 +104,8 @@ def make_resource(api: Api) -> IResource:
     Serve it with `ocppd.net.rest.body.ApiRequest` as the site's `requestFactory`, which bounds what a body takes.
     """
     application = RestApplication(api)
-    return cast(IResource, Entrance(api, application.app.resource()))
+    short = ShortRoutes(api, SHORT_ROUTES, application.healthz, application.failed)
+    return cast(IResource, Entrance(api, application.app.resource(), short))
 
 
 class RestApplication:

@@ -13,7 +13,7 @@ from twisted.web.resource import Resource
 from ocppd.net.files.door import STORED, FileDoor, is_file_path
 from ocppd.net.files.intake import Intake, Upload
 from ocppd.net.identity import is_charger_path
-from ocppd.net.rest.access import Caller, PathClass, refusal
+from ocppd.net.rest.access import AccessRules, Caller, PathClass, refusal
 from ocppd.net.rest.answers import problem_answer
 from ocppd.net.rest.api import Api
 from ocppd.net.rest.body import FILE_TYPE, FILES_PATH, body_of, media_type
@@ -28,6 +28,7 @@ from ocppd.net.rest.problems import (
     UpgradeRequired,
     problem_of,
 )
+from ocppd.net.rest.short import ShortRoutes
 
 METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 HEALTH_PATHS: Final = frozenset({b"/healthz", b"/readyz"})
@@ -53,8 +54,10 @@ class Entrance(Resource):
 
     isLeaf = True
 
-    def __init__(self, api: Api, routes: Any) -> None:
+    def __init__(self, api: Api, routes: Any, short: ShortRoutes) -> None:
         super().__init__()
+        #: What may be answered without it.
+        self.short = short
         self._api = api
         self._routes = routes
         self._files = None if api.files is None else FileDoor(api.files)
@@ -125,6 +128,14 @@ def caller_of(request: Any) -> Caller:
             for value in values
         ],
     )
+
+
+def refusal_of(rules: AccessRules, address: object, method: bytes, uri: bytes, secure: bool, headers: bytes) -> str | None:
+    """Why a request of the short way is not answered; None where it is."""
+    pairs = [line.decode("latin-1").partition(":")[::2] for line in headers.split(b"\r\n")]
+    path = path_class(uri.partition(b"?")[0])
+    plain = [(name, value.strip()) for name, value in pairs]
+    return refusal(rules, Caller(peer=_peer(address), method=method.decode("latin-1"), path=path, secure=secure, headers=plain))
 
 
 def _peer(address: object) -> str | None:

@@ -6,7 +6,6 @@ Members that do not apply are left out. Instants are RFC 3339 in UTC with millis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -32,8 +31,8 @@ from ocppd.storage.records.registry import UnknownIdentity
 from ocppd.v16.types import IdTagInfo
 
 Shape = dict[str, Any]
+instant = state_shapes.instant
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 #: What members of events are that are kept as texts.
 MEMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
@@ -56,11 +55,6 @@ UNSENT: Final = frozenset({MessageState.QUEUED, MessageState.EXPIRED})
 #: The element of a frame that holds the payload (OCPP-J 1.6 section 4.2).
 CALL_PAYLOAD: Final = 3
 CALL_RESULT_PAYLOAD: Final = 2
-
-
-def instant(ms: int) -> str:
-    """Milliseconds since the epoch as `2026-01-02T03:04:05.678Z`."""
-    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _optional_instant(ms: int | None) -> str | None:

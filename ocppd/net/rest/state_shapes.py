@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from ocppd.central.statuses import clock_of, is_defined, warnings_of
@@ -34,10 +35,18 @@ OUT_OF_ORDER: Final = frozenset({"Unavailable", "Faulted"})
 SCHEDULED: Final = "Scheduled"
 
 
+def instant(ms: int) -> str:
+    """Milliseconds since the epoch as `2026-01-02T03:04:05.678Z`."""
+    return f"{_second(ms // 1000)}.{ms % 1000:03}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat().removesuffix("+00:00")
+
+
 def _instant(ms: int | None) -> str | None:
-    if ms is None:
-        return None
-    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return None if ms is None else instant(ms)
 
 
 def _told(members: Shape) -> Shape:

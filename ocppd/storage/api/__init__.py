@@ -63,6 +63,7 @@ from ocppd.storage.records import (
     TransactionRecord,
     UnknownIdTag,
 )
+from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.v16.types import AuthorizationStatus, RegistrationStatus
 
 
@@ -207,8 +208,8 @@ class MessageRecords(Protocol):
         Fires with who holds the charger now, and must be told where that is another node.
         """
 
-    def call_ended(self, end: CallEnd) -> Deferred[None]:
-        """Record how a call ended, and forget its secret.
+    def call_ended(self, end: CallEnd) -> Deferred[tuple[FollowUp, ...] | None]:
+        """Record how a call ended, and forget its secret; fires with what is to follow, None where that is to be looked for.
 
         Over `timeout` and `unknown` an answer is recorded, as a late one. Other final states stay.
         """

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
+from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.storage.records.messages import MessageState, element_of
 from ocppd.v16.types import RegistrationStatus
 
@@ -59,8 +62,7 @@ class Acceptance:
     sequence: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteStart:
+class RemoteStart(msgspec.Struct, frozen=True, gc=False):
     """What a transaction must have to come of a RemoteStartTransaction (REQUIREMENTS T-9)."""
 
     #: None: any.
@@ -68,8 +70,7 @@ class RemoteStart:
     id_tag_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class NewCall:
+class NewCall(msgspec.Struct, frozen=True, gc=False):
     """A call of ours, valid and about to be journaled.
 
     `frame` is whole; `redacted` is what is kept readable. Where they differ storage keeps `frame` encrypted and
@@ -87,8 +88,7 @@ class NewCall:
     remote_start: RemoteStart | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EndedCall:
+class EndedCall(msgspec.Struct, frozen=True, gc=False):
     """A call of ours in a final state, as the journal has it: without its secrets."""
 
     sequence: int
@@ -102,6 +102,11 @@ class EndedCall:
     outcome: str | None
     #: None where it never was.
     sent_ms: int | None = None
+    created_ms: int = 0
+    #: A late answer, or an end of which it is not known whether it is the first one.
+    late: bool = True
+    #: What is to follow it, as its consequences have put it on record.
+    follow_ups: list[FollowUp] = msgspec.field(default_factory=list)
 
     @property
     def request(self) -> bytes:
@@ -116,8 +121,7 @@ class EndedCall:
         return element_of(self.answer, 2)
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnd:
+class CallEnd(msgspec.Struct, frozen=True, gc=False):
     """How a call of ours ended. `answer` is the frame of the charger, redacted, where one came."""
 
     message_id: str

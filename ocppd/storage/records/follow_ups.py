@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 #: How long a message that was triggered may take (REQUIREMENTS Appendix A).
 TRIGGER_MS = 30 * 1000
@@ -42,8 +43,7 @@ class FollowUpState(StrEnum):
     VOID = "void"
 
 
-@dataclass(frozen=True, slots=True)
-class FollowUp:
+class FollowUp(msgspec.Struct, frozen=True, gc=False):
     """One message that is to follow a call, or one connector that is to change."""
 
     message_id: str

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.storage.records.quarantine import Quarantined
 
 
@@ -73,8 +74,7 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
         return element_of(self.frame, 3)
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRecord:
+class MessageRecord(msgspec.Struct, frozen=True, gc=False):
     """A message as kept. `frame` is its CALL and `answer` its CALLRESULT or CALLERROR, both as JSON text."""
 
     sequence: int
@@ -96,6 +96,8 @@ class MessageRecord:
     origin: str | None = None
     #: The start or stop that it is; that meter values name; that came of our remote start.
     transaction_id: int | None = None
+    #: What is to follow it, where that is known by how it came here; else it is to be looked for.
+    follow_ups: tuple[FollowUp, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

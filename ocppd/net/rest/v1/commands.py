@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from klein import Response
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 
 from ocppd.central.commands import MAX_TTL_S
 from ocppd.errors import StorageUnavailable
@@ -46,9 +46,10 @@ async def post_command(api: Api, incoming: Incoming, name: str, action: str) -> 
     command = _command(action)
     options = incoming.query(COMMAND_QUERY)
     request = build(command.request, incoming.json_object(action))
-    warnings = await warnings_about(api, name, action)
+    known = api.mirror.capabilities.at_hand(name)
+    warnings = await warnings_about(api, name, action) if known is None else known.warnings(action)
     wanted: dict[str, Any] = {"offline": options.get("offline"), "ttl_s": options.get("ttl"), "message_id": incoming.reference}
-    submitted = maybeDeferred(api.commands.submit, name, request, **wanted)
+    submitted = api.commands.submit(name, request, built=True, **wanted)
     return await answered(api, submitted, options.get("wait", 0), warnings)
 
 

@@ -74,6 +74,8 @@ async def message_shape(api: Api, record: MessageRecord) -> shapes.Shape:
     """A message with what follows it."""
     if not followed(record):
         return shapes.message(record)
+    if record.follow_ups is not None:
+        return shapes.message(record, record.follow_ups)
     found = await api.storage.follow_ups.of_messages([record.message_id])
     return shapes.message(record, found.get(record.message_id, ()))
 
