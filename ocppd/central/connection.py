@@ -293,11 +293,15 @@ class Connection:
         if self._closed:
             return
         following = self.session.finish(call, frame, self._clock.seconds())
+        self.answer(frame)
+        if following is not None:
+            self._apply([CallReceived(following)])
+
+    def answer(self, frame: bytes) -> None:
+        """Write an answer to a call that the session has done with."""
         self.link.send(frame)
         if self._follow_ups or self._close_after is not None or not self.outbox.empty:
             self._after_answer()
-        if following is not None:
-            self._apply([CallReceived(following)])
 
     def _after_answer(self) -> None:
         if self._follow_ups or self._close_after is not None:

@@ -57,6 +57,9 @@ class Passenger(Charger, Protocol):
     looks: int
     session: Session
 
+    def answer(self, frame: bytes) -> None:
+        """Write an answer where no call is in progress, and go on with what had to wait for it."""
+
     def give(self, call: Call, frame: bytes) -> None:
         """Write the answer to the call in progress, and go on with what had to wait for it."""
 
@@ -86,6 +89,7 @@ class Express:
             "MeterValues": self._meter_values,
             "StatusNotification": self._status_notification,
         }
+        self._second, self._instant = 0, b""
         self._ways = {action: way for action, way in ways.items() if action not in ordinary}
 
     def take(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
@@ -96,15 +100,18 @@ class Express:
         return way(passenger, call, data, now)
 
     def _heartbeat(self, passenger: Passenger, call: Call, _: bytes, now: float) -> bool:
-        if call.payload != EMPTY or not passenger.session.take(call, now):
-            return False
         now_ms = int(now * 1000)
-        frame = b'[3,%b,{"currentTime":"%b"}]' % (call.wire_id, format_timestamp(now_ms).encode())
+        if now_ms // 1000 != self._second:  # heartbeats of one second are answered with one text
+            self._second = now_ms // 1000
+            self._instant = b',{"currentTime":"%b"}]' % format_timestamp(now_ms).encode()
+        frame = b"[3," + call.wire_id + self._instant
+        if call.payload != EMPTY or not passenger.session.settle(call, frame, now):
+            return False
         self._observe(passenger.name, now_ms, call, frame)
+        passenger.answer(frame)
         if self._watchers.want(passenger.name, call.action):
             answer = core.HeartbeatConfirmation(current_time=format_timestamp(now_ms))
             self._watchers.received(passenger, call.action, _HEARTBEAT, answer)
-        passenger.give(call, frame)
         return True
 
     def _status_notification(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:

@@ -179,6 +179,20 @@ class Session:
         self._current = call
         return True
 
+    def settle(self, call: Call, frame: bytes, now: float) -> bool:
+        """Take a call that can be run at once, and is answered at once with this CALLRESULT; False where it cannot be.
+
+        `take` and `finish` in one.
+        """
+        repeatables = self._repeatables
+        if self._current is not None or call.message_id in repeatables:
+            return False
+        self._unreadable = 0
+        repeatables[call.message_id] = _Repeatable(_digest(call), now, frame)
+        if now >= self._forget_at or len(repeatables) > REPEATS_KEPT + REPEATS_SLACK:
+            self._forget_old(now)
+        return True
+
     def called(self, call: Call, now: float) -> list[Event]:
         """What a call of the peer means."""
         self._unreadable = 0
