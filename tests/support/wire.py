@@ -101,11 +101,15 @@ def refuse_writes(daemon: Running, refuse: bool) -> None:
 
 def pragma(daemon: Running, text: str) -> None:
     """Set a PRAGMA of the daemon's one writing connection."""
-    connection = storage_of(daemon)._database.writing.raw_connection()  # type: ignore[attr-defined]
+    database: Any = storage_of(daemon)._database  # type: ignore[attr-defined]
+    # The writer keeps it, unless something went wrong with it.
+    held = database._held
+    connection = database.writing.raw_connection() if held is None else held.connection
     try:
         connection.driver_connection.execute(f"PRAGMA {text}")
     finally:
-        connection.close()
+        if held is None:
+            connection.close()
 
 
 # Raw frames
