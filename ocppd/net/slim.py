@@ -5,7 +5,7 @@ reads off a connection that Autobahn has made: with them a connection is 250 byt
 the time. What is not known here by its kind or by its name stays as Autobahn has it, and so does then everything.
 
 The parts of Autobahn that are touched here and are not documented: `_connectionMade`, `_connectionLost` and `_onOpen`
-(overridden), `__init__` and those that `LATE` names.
+(overridden), `__init__` and those that `LATE` names; of Twisted `logstr` and `repstr`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.utf8validator import Utf8Validator
+from twisted.internet import tcp
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -146,3 +147,9 @@ def slimmed(kind: type[T], factory: Any) -> type[T]:
             log.warn("connections take more memory than they need to: {name} is not known", name=name)
             return kind
     return cast(type[T], type(kind.__name__, (_Shares, kind), shared))
+
+
+def slim_transport(transport: Any) -> None:
+    """Forget the names that Twisted gives each connection in its logs: a charger has its own in ours."""
+    if type(transport) is tcp.Server:
+        transport.logstr = transport.repstr = "charger"

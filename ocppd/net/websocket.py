@@ -36,7 +36,7 @@ from ocppd.net.identity import BadIdentity, NoEndpoint, base_url_of, identity_of
 from ocppd.net.login import Login, Verdict
 from ocppd.net.overload import Overload
 from ocppd.net.pings import PONG_TIMEOUT_S, Pings
-from ocppd.net.slim import slimmed
+from ocppd.net.slim import slim_transport, slimmed
 from ocppd.net.wheel import Wheel
 from ocppd.storage.records import ConnectedCharger
 
@@ -279,6 +279,7 @@ class ChargerProtocol(Pings, FastFrames, FastHandshake, WebSocketServerProtocol)
             return
         self._admitted = None
         self.shorten()
+        slim_transport(self.transport)
         self.begin_pings(admitted.settings.ping_interval_s)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
