@@ -128,9 +128,11 @@ class Chargers:
             return False
         self._connections[connection.name] = connection
         if older is not None:
-            connection.outbox.take_over(older.close_calls())
+            kept = older.close_calls()
+            if kept:
+                connection.outbox.take_over(kept)
             older.link.close(REPLACED_CLOSE, "replaced by a newer connection")
-        connection.outbox.pump()
+        connection.pump()
         return True
 
     def detach(self, connection: Connection) -> None:

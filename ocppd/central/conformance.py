@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -59,6 +60,8 @@ DETAIL_LIMIT: Final = 200
 #: or begin the next one. A look takes 6 to 50 µs.
 FIRST_LOOKS: Final = 20
 LOOKS_AFTER_STOP: Final = 10
+#: What chargers are, that is held once for all that are the same.
+PRODUCTS_KEPT: Final = 1_000
 
 
 class Subject(Protocol):
@@ -122,7 +125,7 @@ class Conformance(Watcher):
 
     def introduce(self, subject: Subject, product: Product) -> None:
         """It is known now what a charger is: so are the repairs that are switched off for it."""
-        subject.product = product
+        subject.product = product = _shared(product)
         subject.repairs_off = repairs_off(self._configuration(), subject.settings, product)
 
     def read(self, subject: Subject, call: Call, action: Action, repairs: Sequence[Repair], received_ms: int) -> Reading:
@@ -288,6 +291,12 @@ class Conformance(Watcher):
             else:
                 newer.count += count.count
                 newer.first_ms = count.first_ms
+
+
+@lru_cache(maxsize=PRODUCTS_KEPT)
+def _shared(product: Product) -> Product:
+    """The same for all chargers that are the same."""
+    return product
 
 
 def repairs_off(configuration: Configuration, settings: ChargerSettings, product: Product) -> frozenset[str]:

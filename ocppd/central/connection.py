@@ -39,6 +39,8 @@ FOLLOW_UPS_LIMIT: Final = 100
 NEWS_LIMIT: Final = 100
 #: RFC 6455 7.4: codes that stand for no close frame, or for no code in it, and cannot be sent.
 UNSENDABLE_CLOSES: Final = frozenset({1004, 1005, 1006, 1015})
+#: No names, for all who have none.
+NOTHING: Final[frozenset[str]] = frozenset()
 
 
 class Link(Protocol):
@@ -110,6 +112,12 @@ class Wiring:
 class Connection:
     """A charger that is connected. It is also the `Charger` that handlers are given."""
 
+    __slots__ = (
+        *("_applying", "_boot_sequence", "_close_after", "_closed", "_follow_ups", "_news", "_outbox", "_todo", "_wiring"),
+        *("asked_for", "call_timeout_s", "connected_ms", "generation", "granted", "last_seen_ms", "link", "looks", "name"),
+        *("product", "registration", "repairs_off", "returned", "session", "settings", "stopped", "strict"),
+    )
+
     def __init__(self, settings: ChargerSettings, link: Link, known: ConnectedCharger, wiring: Wiring) -> None:
         self.name = settings.name
         self.settings = settings
@@ -122,24 +130,46 @@ class Connection:
         self.call_timeout_s = settings.call_timeout_s
         self.strict = settings.mode is Mode.STRICT
         #: Messages that calls of ours asked for, welcome while the registration is Pending (2.2).
-        self.asked_for: set[str] = set()
+        self.asked_for: frozenset[str] = NOTHING
         #: Of `central.conformance`: what it is, what is not mended for it, and how many messages are still to be looked at.
         self.product = known.product
-        self.repairs_off: frozenset[str] = frozenset()
+        self.repairs_off: frozenset[str] = NOTHING
         self.looks = 0
         self.stopped: int | None = None
         self.returned = known.registration is RegistrationStatus.ACCEPTED
         self._wiring = wiring
-        self._clock = wiring.clock
-        self.connected_ms = self.last_seen_ms = now_ms(self._clock)
+        self.connected_ms = self.last_seen_ms = now_ms(wiring.clock)
         self.session = Session(strict=self.strict)
-        self.outbox = Outbox(self, self.session, wiring.storage, wiring.clock, wiring.ended, wiring.requeue, wiring.stalled)
-        self._follow_ups: list[Message] = []
+        # The others are made when they are needed: there are thousands of connections on which nothing happens.
+        self._outbox: Outbox | None = None
+        self._follow_ups: tuple[Message, ...] = ()
         self._close_after: tuple[int, str] | None = None
-        self._todo: deque[Happening] = deque()
+        self._todo: deque[Happening] | None = None
         self._applying = False
-        self._news: set[str] = set()
+        self._news: set[str] | None = None
         self._closed = False
+
+    @property
+    def outbox(self) -> Outbox:
+        """Our calls to it; after its end one that sends nothing."""
+        outbox = self._outbox
+        if outbox is None:
+            wiring = self._wiring
+            outbox = Outbox(self, self.session, wiring.storage, wiring.clock, wiring.ended, wiring.requeue, wiring.stalled)
+            self._outbox = outbox
+            if self._closed:
+                outbox.close()
+        return outbox
+
+    @property
+    def queued(self) -> int:
+        """Our calls that wait; the one that has the slot is not counted."""
+        return 0 if self._outbox is None else len(self._outbox)
+
+    def pump(self) -> None:
+        """Send what waits and may be sent now."""
+        if self._outbox is not None:
+            self._outbox.pump()
 
     @property
     def closed(self) -> bool:
@@ -149,7 +179,8 @@ class Connection:
     @property
     def busy(self) -> bool:
         """Whether a call of the charger or one of ours is under way: closing now would cost an answer."""
-        return self.session.current is not None or not self.outbox.idle
+        idle = not (self.holds_calls or self._closed) if self._outbox is None else self._outbox.idle
+        return self.session.current is not None or not idle
 
     def registered(self, sequence: int, verdict: RegistrationStatus) -> None:
         """The verdict on a boot of this charger, on whatever connection it came; an earlier boot's changes nothing."""
@@ -159,6 +190,8 @@ class Connection:
 
     def is_news(self, what: str) -> bool:
         """Whether the log has not had this yet: a charger may repeat an oddity with every message."""
+        if self._news is None:
+            self._news = set()
         if what in self._news or len(self._news) >= NEWS_LIMIT:
             return False
         self._news.add(what)
@@ -175,7 +208,7 @@ class Connection:
         """Send `request` once the answer in progress has been written; see `ocppd.central.handlers.Charger`."""
         if len(self._follow_ups) >= FOLLOW_UPS_LIMIT:
             raise RuntimeError(f"more than {FOLLOW_UPS_LIMIT} follow-ups to one message")
-        self._follow_ups.append(verify(request))
+        self._follow_ups = (*self._follow_ups, verify(request))
         if self.session.current is None or self._closed:
             self._run_follow_ups()
 
@@ -191,9 +224,10 @@ class Connection:
 
     def received(self, data: bytes) -> None:
         """One text message of the charger."""
-        now = self._clock.seconds()
+        now = self._wiring.clock.seconds()
         self.last_seen_ms = int(now * 1000)
-        self.outbox.heard()
+        if self._outbox is not None:
+            self._outbox.heard()
         call = read_at_once(data)
         if call is None:
             self._apply(self.session.receive(data, now))
@@ -202,33 +236,37 @@ class Connection:
 
     def alive(self) -> None:
         """Anything of the charger, a pong included (C-3)."""
-        self.last_seen_ms = now_ms(self._clock)
-        self.outbox.heard()
+        self.last_seen_ms = now_ms(self._wiring.clock)
+        if self._outbox is not None:
+            self._outbox.heard()
 
     def close_calls(self) -> list[PendingCall]:
         """End the calls of this connection, for good; gives those that wait for the next one (S-6)."""
         if self._closed:
             return []
         self._closed = True
-        kept = self.outbox.close()
+        kept = [] if self._outbox is None else self._outbox.close()
         self._run_follow_ups()
         return kept
 
     # What happens
 
     def _apply(self, events: Sequence[Happening]) -> None:
-        self._todo.extend(events)
+        todo = self._todo
+        if todo is None:
+            todo = self._todo = deque()
+        todo.extend(events)
         if self._applying:  # an answer that was there at once: the loop below goes on with it, not deeper
             return
         self._applying = True
-        while self._todo and not self._closed:
-            event = self._todo.popleft()
+        while todo and not self._closed:
+            event = todo.popleft()
             try:
                 self._apply_one(event)
             except Exception:  # the boundary: what comes behind it is not lost with it
                 log.failure("{charger}: {event} could not be applied", charger=self.name, event=type(event).__name__)
         self._applying = False
-        self._todo.clear()
+        self._todo = None
 
     def _run(self, call: Call) -> None:
         """Have a call answered. A bug in dispatch costs this call alone: the session goes on with its answer only."""
@@ -285,14 +323,14 @@ class Connection:
 
     def _answered(self, call: Call, frame: bytes) -> list[Happening]:
         """What the session makes of an answer: the frame, then what had to wait for it (S-3), then what comes next."""
-        send, *further = self.session.answered(call, frame, self._clock.seconds())
+        send, *further = self.session.answered(call, frame, self._wiring.clock.seconds())
         return [send, AFTER_ANSWER, *further]
 
     def give(self, call: Call, frame: bytes) -> None:
         """Write the answer to the call in progress, which came by the short way; then as ever."""
         if self._closed:
             return
-        following = self.session.finish(call, frame, self._clock.seconds())
+        following = self.session.finish(call, frame, self._wiring.clock.seconds())
         self.answer(frame)
         if following is not None:
             self._apply([CallReceived(following)])
@@ -300,17 +338,18 @@ class Connection:
     def answer(self, frame: bytes) -> None:
         """Write an answer to a call that the session has done with."""
         self.link.send(frame)
-        if self._follow_ups or self._close_after is not None or not self.outbox.empty:
+        if self._follow_ups or self._close_after is not None or (self._outbox is not None and not self._outbox.empty):
             self._after_answer()
 
     def _after_answer(self) -> None:
         if self._follow_ups or self._close_after is not None:
             self._run_follow_ups()
-        self.outbox.write_held()
-        self.outbox.pump()
+        if self._outbox is not None:
+            self._outbox.write_held()
+            self._outbox.pump()
 
     def _run_follow_ups(self) -> None:
-        requests, self._follow_ups = self._follow_ups, []
+        requests, self._follow_ups = self._follow_ups, ()
         for request in requests:
             self._wiring.submit(self.name, request).addErrback(self._log_follow_up, type(request).__name__)
         if self._close_after is not None:
@@ -338,7 +377,7 @@ class Connection:
         """Write a call of ours."""
         asked = asked_message(call.request, call.action)
         if asked is not None:
-            self.asked_for.add(asked)
+            self.asked_for |= {asked}
         self.link.send(call.frame.encode())
 
     def probe(self) -> None:

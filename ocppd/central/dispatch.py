@@ -48,7 +48,7 @@ class Caller(Peer, Charger, Subject, Protocol):
 
     strict: bool
     registration: RegistrationStatus | None
-    asked_for: set[str]
+    asked_for: frozenset[str]
 
     def is_news(self, what: str) -> bool:
         """Whether the log has not had this of the charger's connection yet."""

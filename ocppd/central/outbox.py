@@ -57,6 +57,11 @@ class Line(Protocol):
 class Outbox:
     """The calls of one connection, from queued to answered."""
 
+    __slots__ = (
+        *("_clock", "_closed", "_committed", "_current", "_ended", "_line", "_overdue", "_queue", "_requeue"),
+        *("_session", "_stalled", "_storage", "_tell_stalled", "_timeouts", "_timer"),
+    )
+
     def __init__(
         self,
         line: Line,

@@ -108,7 +108,7 @@ class Queries:
             last_seen_ms=connection.last_seen_ms,
             registration=connection.registration,
             heartbeat_interval_s=settings.heartbeat_interval_s,
-            queued=len(connection.outbox),
+            queued=connection.queued,
             boot=None if record is None else record.boot,
             connectors=connectors,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Final
 
 from ocppd.v16.remote_trigger import EXTENDED_TRIGGERS, TriggerMessageRequest
@@ -21,7 +22,7 @@ ASKED_FOR: Final = {
 }
 
 
-def may_receive(registration: RegistrationStatus | None, action: str, asked_for: frozenset[str] | set[str]) -> bool:
+def may_receive(registration: RegistrationStatus | None, action: str, asked_for: Set[str]) -> bool:
     """Whether a CALL of the charger is processed, or answered SecurityError."""
     if registration is RegistrationStatus.ACCEPTED or action in ALWAYS:
         return True

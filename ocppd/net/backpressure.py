@@ -12,6 +12,8 @@ from zope.interface import implementer
 class Backpressure:
     """Stops reading from a charger that does not read: what is to be written for it must not fill the memory."""
 
+    __slots__ = ("_full", "_held", "_transport")
+
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._full = False

@@ -11,7 +11,6 @@ The parts of Autobahn and Twisted that are touched here and are not documented a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from autobahn.websocket.protocol import WebSocketProtocol
@@ -94,21 +93,21 @@ class FastFrames:
     What Autobahn counts of its traffic, and nobody asks for, is not counted here.
     """
 
-    #: What a text message is given to by the short way; None where there is none.
-    _take: Callable[[bytes], None] | None = None
+    _reads_fast = False
     _writes_fast = False
 
-    def shorten(self, take: Callable[[bytes], None]) -> None:
-        """Take the short way from now on, where there is one: give text messages to `take`, which may not raise.
+    def take(self, message: bytes) -> None:
+        """A whole text message came by the short way. To be overridden; may not raise."""
+        raise NotImplementedError
 
-        For an open connection, in the end of its handshake.
-        """
+    def shorten(self) -> None:
+        """Take the short way from now on, where there is one. For an open connection, in the end of its handshake."""
         own: Any = self
         known = all(hasattr(own, name) for name in READING + WRITING) and own._perMessageCompress is None
         # No frame of the short way is beyond any limit there is.
         limits = (own.maxMessagePayloadSize, own.maxFramePayloadSize)
         if known and all(limit == 0 or limit >= LONGEST for limit in limits):
-            self._take = take
+            self._reads_fast = True
             transport = own.transport
             plain = type(transport) is tcp.Server and all(hasattr(transport, name) for name in TRANSPORT)
             self._writes_fast = plain and not transport.TLS
@@ -117,7 +116,7 @@ class FastFrames:
         """What has come: the whole text frame that it nearly always is, or anything."""
         own: Any = self
         if (
-            (take := self._take) is not None
+            self._reads_fast
             and len(data) > LEAST_HEAD
             and data[0] == WHOLE_TEXT
             and own.state == _OPEN
@@ -127,7 +126,7 @@ class FastFrames:
         ):
             payload = whole_text(data)
             if payload is not None:
-                take(payload)
+                self.take(payload)
                 return
         super().dataReceived(data)  # type: ignore[misc]
 

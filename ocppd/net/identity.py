@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -71,3 +72,22 @@ def _decode(segment: str) -> str:
 def base_url_of(host: str, *, secure: bool) -> str | None:
     """The URL without path of where somebody has found us, by the Host that it names; None where that is none."""
     return f"{'https' if secure else 'http'}://{host}" if _HOST.fullmatch(host) else None
+
+
+#: An IPv4-mapped address, as the network writes it.
+_MAPPED: Final = re.compile(r"::ffff:([0-9]{1,3}(?:\.[0-9]{1,3}){3})", re.ASCII)
+
+
+def plain_address(host: str) -> str:
+    """An address without an IPv6 scope; IPv4-mapped ones as IPv4."""
+    if ":" not in host:  # an IPv4 address, as the network writes it
+        return host
+    mapped = _MAPPED.fullmatch(host)
+    if mapped is not None:
+        return mapped[1]
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    within = getattr(address, "ipv4_mapped", None)
+    return str(within or address)

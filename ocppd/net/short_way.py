@@ -26,9 +26,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ocppd.net.fast_frames import TRANSPORT, write
+from ocppd.net.identity import plain_address
 from ocppd.net.rest.entrance import COMMON_HEADERS, refusal_of
 from ocppd.net.rest.short import ShortRequest, ShortRoutes, plain_length
-from ocppd.net.websocket import plain_address
 
 log = Logger()
 

@@ -22,11 +22,13 @@ from twisted.web.server import Request, Site
 from zope.interface import implementer
 
 from ocppd.central.redaction import without_tokens
-from ocppd.clock import Clock, DelayedCall
+from ocppd.clock import Clock
 from ocppd.net.ending import Ending
 from ocppd.net.files.room import FileRoom
+from ocppd.net.identity import plain_address
 from ocppd.net.short_way import ShortWay
-from ocppd.net.websocket import HANDSHAKE_TIMEOUT_S, ChargerFactory, plain_address
+from ocppd.net.websocket import HANDSHAKE_TIMEOUT_S, ChargerFactory
+from ocppd.net.wheel import Bucket, Wheel
 
 log = Logger()
 
@@ -54,7 +56,7 @@ class FirstRequest(Protocol):
         self._port = port
         self._address = address
         self._received = b""
-        self._timeout: DelayedCall | None = None
+        self._bucket: Bucket | None = None
         self._waiting = False
         self._early = False
 
@@ -63,7 +65,7 @@ class FirstRequest(Protocol):
         self._waiting = True
         self._early = not self._port.ending.refusing
         self._port.ending.handshake_began()
-        self._timeout = self._port.clock.callLater(HANDSHAKE_TIMEOUT_S, self._give_up)
+        self._bucket = self._port.wheel.put(self, HANDSHAKE_TIMEOUT_S)
 
     def dataReceived(self, data: bytes) -> None:
         """Collect until the head is complete, or is too large to become anything but an error of Twisted Web."""
@@ -88,8 +90,9 @@ class FirstRequest(Protocol):
         protocol.dataReceived(received)
         self._over()  # now, and not before: a charger's handshake goes on in its own protocol
 
-    def _give_up(self) -> None:
-        self._timeout = None
+    def due(self) -> None:
+        """It has taken too long."""
+        self._bucket = None
         transport: Any = self.transport
         transport.abortConnection()
 
@@ -99,9 +102,9 @@ class FirstRequest(Protocol):
             self._port.ending.handshake_over()
 
     def _stop_waiting(self) -> None:
-        if self._timeout is not None:
-            self._timeout.cancel()
-            self._timeout = None
+        bucket, self._bucket = self._bucket, None
+        if bucket is not None:
+            self._port.wheel.take(self, bucket)
 
 
 def hand_over(transport: Any, protocol: Any) -> None:
@@ -193,7 +196,7 @@ class OnePort(Factory):
     def __init__(self, chargers: ChargerFactory, site: Site, clock: Clock, ending: Ending) -> None:
         self.chargers = chargers
         self.site = site
-        self.clock = clock
+        self.wheel = Wheel(clock)
         self.ending = ending
         #: The file room, which is to be tidied now and then.
         self.files: FileRoom | None = None

@@ -2,26 +2,28 @@
 
 What a message means is `ocppd.central.connection`'s business. The parts of Autobahn that are touched here and are not
 documented: `sendCloseFrame` (its public `sendClose` refuses the codes that a server must use), `failHandshake` and
-`succeedHandshake` (overridden), `autoPingInterval` per instance, `closeHandshakeTimeoutCall`.
+`succeedHandshake` (overridden), `closeHandshakeTimeoutCall`; those of `fast_frames`, `fast_handshake`, `slim` and `pings` are
+named there.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ocppd.central.connection import Connection
 from ocppd.central.system import CentralSystem
-from ocppd.clock import Clock, DelayedCall
+from ocppd.clock import Clock
 from ocppd.config import ChargerSettings, Handshake
 from ocppd.errors import StorageUnavailable, UnknownCharger
 from ocppd.net.attempts import Lately
@@ -29,9 +31,13 @@ from ocppd.net.backpressure import Backpressure, guarded
 from ocppd.net.credentials import password_of
 from ocppd.net.ending import Ending
 from ocppd.net.fast_frames import FastFrames
-from ocppd.net.identity import BadIdentity, NoEndpoint, base_url_of, identity_of
+from ocppd.net.fast_handshake import FastHandshake
+from ocppd.net.identity import BadIdentity, NoEndpoint, base_url_of, identity_of, plain_address
 from ocppd.net.login import Login, Verdict
 from ocppd.net.overload import Overload
+from ocppd.net.pings import PONG_TIMEOUT_S, Pings
+from ocppd.net.slim import slim_transport, slimmed
+from ocppd.net.wheel import Wheel
 from ocppd.storage.records import ConnectedCharger
 
 log = Logger()
@@ -43,8 +49,6 @@ MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 HANDSHAKE_TIMEOUT_S: Final = 15
 #: How long a closing charger may take to confirm the close before its TCP connection is dropped.
 CLOSE_TIMEOUT_S: Final = 5
-#: P-3: silence after a ping that ends the connection.
-PONG_TIMEOUT_S: Final = 20
 #: Handshakes whose records are being looked up: some seconds of work. Beyond it a reconnect storm is told to wait (C-5).
 PENDING_HANDSHAKES_LIMIT: Final = 2000
 #: Z-3: wrong passwords per charger and address within WINDOW_S, after which they are not even looked at.
@@ -57,7 +61,6 @@ RETRY_AFTER_S: Final = 10
 
 UNSUPPORTED_DATA_CLOSE: Final = 1003
 PROTOCOL_ERROR_CLOSE: Final = 1002
-GOING_AWAY_CLOSE: Final = 1001
 INTERNAL_ERROR_CLOSE: Final = 1011
 REASON_BYTES: Final = 123  # RFC 6455 5.5: a control frame has 125 bytes, two of them are the code
 
@@ -93,23 +96,22 @@ class Refusal(ConnectionDeny):
         self.headers = headers
 
 
-class ChargerProtocol(FastFrames, WebSocketServerProtocol):
+class ChargerProtocol(Pings, FastFrames, FastHandshake, WebSocketServerProtocol):
     """The WebSocket of one charger; the `Link` of its connection."""
 
     factory: ChargerFactory
     closeHandshakeTimeoutCall: Any
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._admitted: Admitted | None = None
-        self._connection: Connection | None = None
-        self._backpressure: Backpressure | None = None
-        self._refusal_headers: tuple[tuple[str, str], ...] = ()
-        self._probe: DelayedCall | None = None
-        #: Whether the TCP connection was there before handshakes were refused.
-        self.came_early = False
-        self._opening = False
-        self._gone = False
+    _admitted: Admitted | None = None
+    _connection: Connection | None = None
+    _backpressure: Backpressure | None = None
+    _refusal_headers: tuple[tuple[str, str], ...] = ()
+    #: Whether the TCP connection was there before handshakes were refused.
+    came_early = False
+    _opening = False
+    _gone = False
+    #: By the Host of its handshake. A proxy that ends TLS hides that it is `https:` (docs/operations.md).
+    base_url: str | None = None
 
     # The handshake
 
@@ -118,6 +120,8 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         self._opening = True
         self.factory.door.ending.handshake_began()
         super().connectionMade()
+        if self.slim:
+            self.await_handshake()
 
     def _opened(self) -> None:
         if self._opening:
@@ -125,30 +129,35 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
             self.factory.door.ending.handshake_over()
 
     def onConnect(self, request: Any) -> Deferred[str | None]:
-        """The checks 3 to 8 of REQUIREMENTS 1.3, in that order; Autobahn has done 2."""
-        admitted = maybeDeferred(self._check, request)
+        """The request has come by the long way."""
+        return self.admit(self.http_request_uri, request.headers.get("authorization"), request.protocols)
 
-        def refused(failure: Failure) -> Failure:
-            if isinstance(failure.value, Refusal):
-                self._refusal_headers = failure.value.headers
-            elif failure.check(StorageUnavailable):
-                log.error("{ip}: a charger is refused, {reason}", ip=self.remote_ip, reason=failure.getErrorMessage())
-                self._refusal_headers = (("Retry-After", str(RETRY_AFTER_S)),)
-                raise ConnectionDeny(int(HTTPStatus.SERVICE_UNAVAILABLE), "storage is not available")
-            return failure
-
-        return admitted.addErrback(refused)
-
-    def _check(self, request: Any) -> Deferred[str | None]:
-        """Everything about a handshake. Fails with Refusal or StorageUnavailable."""
-        settings = self._identify()
+    def admit(self, target: str, authorization: str | None, offered: Sequence[str]) -> Deferred[str | None]:
+        """The checks 3 to 8 of REQUIREMENTS 1.3, in that order; Autobahn has done 2, or the short way."""
+        try:
+            settings = self._identify(target)
+        except Refusal:
+            return fail().addErrback(self._refused)
         self.factory.pending += 1
-        checked = Deferred.fromCoroutine(self._check_password(settings, request.headers.get("authorization")))
-        checked.addCallback(lambda _: self._look_up(settings, *self._subprotocol(settings, request.protocols)))
-        return checked.addBoth(self.factory.looked_up)
+        if settings.needs_password or authorization is not None:
+            checked = Deferred.fromCoroutine(self._check_password(settings, authorization))
+            admitted = checked.addCallback(lambda _: self._look_up(settings, offered))
+        else:
+            admitted = maybeDeferred(self._look_up, settings, offered)
+        return admitted.addBoth(self.factory.looked_up).addErrback(self._refused)
 
-    def _look_up(self, settings: ChargerSettings, subprotocol: str | None, unspoken: bool) -> Deferred[str | None]:
-        """The charger may come in: issue its generation."""
+    def _refused(self, failure: Failure) -> Failure:
+        if isinstance(failure.value, Refusal):
+            self._refusal_headers = failure.value.headers
+        elif failure.check(StorageUnavailable):
+            log.error("{ip}: a charger is refused, {reason}", ip=self.remote_ip, reason=failure.getErrorMessage())
+            self._refusal_headers = (("Retry-After", str(RETRY_AFTER_S)),)
+            raise ConnectionDeny(int(HTTPStatus.SERVICE_UNAVAILABLE), "storage is not available")
+        return failure
+
+    def _look_up(self, settings: ChargerSettings, offered: Sequence[str]) -> Deferred[str | None]:
+        """The charger may come in: issue its generation. Fails with Refusal or StorageUnavailable."""
+        subprotocol, unspoken = self._subprotocol(settings, offered)
         if self._gone:  # while its password was being looked at
             raise Refusal(HTTPStatus.BAD_REQUEST, "it has gone")
 
@@ -157,19 +166,18 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
                 self.factory.door.central.abandoned(settings.name, known)
                 return None
             self._admitted = Admitted(settings, known, subprotocol, unspoken)
-            self.autoPingInterval = settings.ping_interval_s
             return subprotocol
 
         return self.factory.door.central.connecting(settings.name, self.remote_ip).addCallback(admit)
 
-    def _identify(self) -> ChargerSettings:
+    def _identify(self, target: str) -> ChargerSettings:
         door = self.factory.door
         refusing = door.ending.closing is not None or (door.ending.refusing and not self.came_early)
         if refusing or self.factory.pending >= PENDING_HANDSHAKES_LIMIT:
             reason = "shutting down" if refusing else "too many handshakes at once"
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, (("Retry-After", str(RETRY_AFTER_S)),))
         try:
-            name = identity_of(self.http_request_uri, door.charger_paths)
+            name = identity_of(target, door.charger_paths)
             return door.central.chargers.configured(name)
         except BadIdentity as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"bad identity: {error}") from None
@@ -194,7 +202,7 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         if login is Verdict.BY_DIGITS:
             central.conformance.note(settings.name, "password-as-hex")
 
-    def _subprotocol(self, settings: ChargerSettings, offered: list[str]) -> tuple[str | None, bool]:
+    def _subprotocol(self, settings: ChargerSettings, offered: Sequence[str]) -> tuple[str | None, bool]:
         """W-1 to W-3: the subprotocol to name in the answer, and whether the connection is to be closed for want of one."""
         if SUBPROTOCOL in offered:
             return SUBPROTOCOL, False
@@ -238,6 +246,7 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         """The handshake is complete."""
+        self.wait_no_more()
         try:
             self._let_in()
         finally:
@@ -245,7 +254,7 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
 
     def _let_in(self) -> None:
         admitted = self._admitted
-        assert admitted is not None, "onConnect was here"
+        assert admitted is not None, "`admit` was here"
         if admitted.unspoken:
             self.close(PROTOCOL_ERROR_CLOSE, f"the subprotocol {SUBPROTOCOL} is needed")
             return
@@ -254,6 +263,13 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
             self.close(*closing)
             return
         self._backpressure = guarded(self.transport)
+        if self._upgrade is None:
+            host = self.http_headers.get("host", "")
+            self.drop_leftovers()
+        else:
+            host = self._upgrade.host
+        url = base_url_of(host, secure=ISSLTransport.providedBy(self.transport))
+        self.base_url = url and sys.intern(url)
         central = self.factory.door.central
         try:
             self._connection = central.connected(admitted.settings, self, admitted.known)
@@ -262,7 +278,9 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
             self.close(INTERNAL_ERROR_CLOSE, "internal error")
             return
         self._admitted = None
-        self.shorten(self.take)
+        self.shorten()
+        slim_transport(self.transport)
+        self.begin_pings(admitted.settings.ping_interval_s)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One message of the charger. An exception costs this message, not the connection.
@@ -288,6 +306,12 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         if self.factory.overload.crowded:
             self.factory.overload.read(self._backpressure)
 
+    def onMessageFrameEnd(self) -> None:
+        """A piece of a message, which may be a long one: the charger is there (C-3)."""
+        super().onMessageFrameEnd()
+        if self._connection is not None:
+            self._connection.alive()
+
     def onPing(self, payload: bytes) -> None:
         """The charger is there (C-3), and gets its pong (P-1)."""
         if self._connection is not None:
@@ -303,12 +327,11 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         """The connection is over, or never began."""
         self._gone = True
         self._opened()
+        self.wait_no_more()
         if self.closeHandshakeTimeoutCall is not None:  # Autobahn leaves it behind where the peer drops the connection
             self.closeHandshakeTimeoutCall.cancel()
             self.closeHandshakeTimeoutCall = None
-        if self._probe is not None:
-            self._probe.cancel()
-            self._probe = None
+        self.probe_no_more()
         self.factory.overload.gone(self._backpressure)
         admitted, self._admitted = self._admitted, None
         if admitted is not None:
@@ -325,11 +348,6 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         return plain_address(getattr(self.transport.getPeer(), "host", ""))
 
     @property
-    def base_url(self) -> str | None:
-        """By the Host of its handshake. A proxy that ends TLS hides that it is `https:` (docs/operations.md)."""
-        return base_url_of(self.http_headers.get("host", ""), secure=ISSLTransport.providedBy(self.transport))
-
-    @property
     def open(self) -> bool:
         """Whether a message that is sent now is written."""
         return bool(self.state == self.STATE_OPEN)
@@ -338,22 +356,6 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         """Close with `code`; the peer receives it before the TCP connection ends."""
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code, _cut(reason), False)
-
-    def probe(self) -> None:
-        """Ping; drop the connection where nothing has come for PONG_TIMEOUT_S seconds (S-5)."""
-        connection = self._connection
-        if connection is None or self._probe is not None or self.state != self.STATE_OPEN:
-            return
-        heard_ms = connection.last_seen_ms
-        self.sendPing()
-
-        def silent() -> None:
-            self._probe = None
-            if connection.last_seen_ms == heard_ms:
-                log.warn("{charger}: silent, closing", charger=connection.name)
-                self.close(GOING_AWAY_CLOSE, "no answers")
-
-        self._probe = self.factory.door.clock.callLater(PONG_TIMEOUT_S, silent)
 
 
 class ChargerFactory(WebSocketServerFactory):
@@ -381,21 +383,13 @@ class ChargerFactory(WebSocketServerFactory):
             # Some WebSocket stacks send "Origin: file://"; an origin proves nothing about a charger.
             allowNullOrigin=True,
         )
+        self.wheel = Wheel(door.clock)
+        self.protocol = slimmed(ChargerProtocol, self)
 
     def looked_up(self, result: Any) -> Any:
         """The records of a handshake are there, or are not to be had."""
         self.pending -= 1
         return result
-
-
-def plain_address(host: str) -> str:
-    """An address without an IPv6 scope; IPv4-mapped ones as IPv4."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    mapped = getattr(address, "ipv4_mapped", None)
-    return str(mapped or address)
 
 
 def _cut(reason: str) -> bytes:

@@ -124,14 +124,15 @@ class Session:
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self._current: Call | None = None
-        self._waiting: deque[Call] = deque()
+        #: Made when they are needed, as most connections never do.
+        self._waiting: deque[Call] | None = None
         self._waiting_bytes = 0
         #: Calls of the peer by their id, the oldest first.
         self._repeatables: dict[str, _Repeatable] = {}
         #: When the oldest of them is to be forgotten, at the latest.
         self._forget_at = 0.0
         self._outstanding: str | None = None
-        self._abandoned: OrderedDict[str, None] = OrderedDict()
+        self._abandoned: OrderedDict[str, None] | None = None
         self._unreadable = 0
 
     # The peer's calls
@@ -209,6 +210,8 @@ class Session:
         self._repeatables.pop(call.message_id, None)
         self._repeatables[call.message_id] = _Repeatable(digest, now)
         if self._current is not None:
+            if self._waiting is None:
+                self._waiting = deque()
             self._waiting.append(call)
             self._waiting_bytes += len(call.payload)
             return [*odd, Odd("calls-overlap")]
@@ -216,7 +219,8 @@ class Session:
         return [CallReceived(call), *odd]
 
     def _may_wait(self, call: Call) -> bool:
-        return len(self._waiting) < INBOUND_LIMIT and self._waiting_bytes + len(call.payload) <= INBOUND_BYTES_LIMIT
+        waiting = 0 if self._waiting is None else len(self._waiting)
+        return waiting < INBOUND_LIMIT and self._waiting_bytes + len(call.payload) <= INBOUND_BYTES_LIMIT
 
     def answered(self, call: Call, frame: bytes, now: float) -> list[Event]:
         """The answer to the call in progress: to be sent, then perhaps the next call.
@@ -271,6 +275,8 @@ class Session:
         """Free the slot of a call that was written; its late answer is still recognised."""
         if self._outstanding == message_id:
             self._outstanding = None
+            if self._abandoned is None:
+                self._abandoned = OrderedDict()
             self._abandoned[message_id] = None
             if len(self._abandoned) > ABANDONED_KEPT:
                 self._abandoned.popitem(last=False)
@@ -279,7 +285,7 @@ class Session:
         if result.message_id == self._outstanding:
             self._outstanding = None
             return Answered(result, late=False)
-        if result.message_id in self._abandoned:
+        if self._abandoned is not None and result.message_id in self._abandoned:
             del self._abandoned[result.message_id]
             return Answered(result, late=True)
         return Stray(result)

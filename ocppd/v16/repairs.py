@@ -19,12 +19,16 @@ BY_NAME: Final[Mapping[str, Rule]] = {rule.name: rule for rule in reversed(REPAI
 NAMES: Final[tuple[str, ...]] = tuple(dict.fromkeys(rule.name for rule in REPAIRS))
 
 
+#: One for all chargers, which is what most have.
+NONE: Final[frozenset[str]] = frozenset()
+
+
 def switched_off(*switches: Mapping[str, bool]) -> frozenset[str]:
     """The repairs that are off: what a later one of `switches` says holds, and what none names is on."""
     decided: dict[str, bool] = {}
     for switch in switches:
         decided.update(switch)
-    return frozenset(name for name, on in decided.items() if not on)
+    return frozenset(name for name, on in decided.items() if not on) if decided else NONE
 
 
 def actions_of(rule: Rule) -> Iterable[str] | None:

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ocppd.net.credentials import matches, password_of
-from ocppd.net.identity import BadIdentity, NoEndpoint, identity_of, is_charger_path, path_of
-from ocppd.net.websocket import plain_address
+from ocppd.net.identity import BadIdentity, NoEndpoint, identity_of, is_charger_path, path_of, plain_address
 
 PATHS = ("/ocppj/1.6", "/ocpp")
 
