@@ -5,25 +5,20 @@ The newest connection of a name wins by its generation (C-1); what an older one 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-import msgspec
 from twisted.internet.defer import Deferred, succeed
 
 from ocppd.central.connection import REPLACED_CLOSE, Connection, Exchange
+from ocppd.central.recent import Recent
 from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Configuration
 from ocppd.errors import UnknownCharger
-from ocppd.ocppj.frames import EMPTY
 from ocppd.storage.records.registry import UnknownIdentity
 
-#: Messages per charger that are kept in memory: those that are not worth a row (docs/http-api.md).
-RECENT_KEPT: Final = 50
-#: A message beyond this is remembered without its payload, so that no charger fills the memory.
-RECENT_BYTES: Final = 16 * 1024
 #: H-5: identities that tried to connect and are not known, of which the records are not told yet. A flood of names is cut off.
 UNKNOWN_KEPT: Final = 200
 
@@ -36,7 +31,7 @@ class Chargers:
         self._names = sorted(configuration.chargers)
         self._clock = clock
         self._connections: dict[str, Connection] = {}
-        self._recent: dict[str, deque[Exchange]] = {}
+        self._recent = Recent()
         self._unknown: dict[str, UnknownIdentity] = {}
         self._emptied: Deferred[None] | None = None
         #: Handshakes that the records have been asked about, by name.
@@ -153,20 +148,12 @@ class Chargers:
     # What is remembered
 
     def remember(self, name: str, exchange: Exchange) -> None:
-        """Keep a message that is not journaled; a large one without its payload, one with a hostile name not at all."""
-        call = exchange.call
-        if len(call.wire_id) + len(call.action) + len(exchange.answer) > RECENT_BYTES:
-            return
-        if len(call.payload) > RECENT_BYTES:
-            exchange = msgspec.structs.replace(exchange, call=msgspec.structs.replace(call, payload=EMPTY))
-        recent = self._recent.get(name)
-        if recent is None:
-            recent = self._recent[name] = deque(maxlen=RECENT_KEPT)
-        recent.append(exchange)
+        """Keep a message that is not journaled, in memory, with the newest ones of its charger."""
+        self._recent.remember(name, exchange)
 
     def recent(self, name: str) -> list[Exchange]:
         """The messages of a charger that are not journaled, newest first."""
-        return list(reversed(self._recent.get(name, ())))
+        return self._recent.of(name)
 
     def refused(self, name: str, remote_ip: str) -> None:
         """An identity that is not known tried to connect (H-5)."""

@@ -123,6 +123,7 @@ class Watchers:
         self._allowed = allowed
         self._awaited = Awaited() if awaited is None else awaited
         self._all = tuple(watchers)
+        self._of_connections = [each for each in self._all if type(each).connected is not Watcher.connected]
         self._of_message = {name: [each for each in self._all if name in each.messages] for name in _named(self._all, "messages")}
         self._of_call = {name: [each for each in self._all if name in each.calls] for name in _named(self._all, "calls")}
 
@@ -149,9 +150,9 @@ class Watchers:
             self._tell(watcher, charger, watcher.ended, charger, request, ended)
 
     def connected(self, charger: Charger) -> None:
-        """Tell all that a charger has connected."""
+        """Tell those whom that concerns that a charger has connected."""
         watched = Watched(charger, self._allowed)
-        for watcher in self._all:
+        for watcher in self._of_connections:
             self._tell(watcher, charger.name, watcher.connected, watched)
 
     def refused(self, charger: Charger, action: str) -> None:

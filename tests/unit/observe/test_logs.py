@@ -7,12 +7,13 @@ import json
 import os
 import signal
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import ILogObserver, Logger, LogLevel
+from twisted.logger import ILogObserver, Logger, LogLevel, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -389,3 +390,10 @@ class FuzzTests(SynchronousTestCase):
             self.assertTrue(line.endswith("\n"))
             self.assertTrue(all(further.startswith("\t") for further in line.rstrip("\n").split("\n")[1:]))
             line.encode()
+
+    @given(st.floats(0, 4e9), st.text(max_size=8), st.integers(), st.sampled_from(["{a}: {b}", "{{{a}}} {b!r}", "{b:>5}", "{c}"]))
+    def test_the_short_way_of_a_line(self, time: float, text: str, number: int, log_format: str) -> None:
+        """Lines of texts and numbers are what Twisted and the standard library make of them."""
+        event = {"log_time": time, "log_format": log_format, "a": text, "b": number, "log_namespace": "n"}
+        moment = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self.assertEqual((logs._time(event), logs._message(event)), (moment, formatEvent(event)))
