@@ -280,8 +280,13 @@ def _namespace(event: LogEvent) -> str:
 
 def _time(event: LogEvent) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    moment = datetime.fromtimestamp(event.get("log_time") or 0, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, fraction = divmod(event.get("log_time") or 0, 1)
+    return f"{_second(second)}.{int(fraction * 1000):03}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(second: float) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat().replace("+00:00", "")
 
 
 def _traceback(event: LogEvent) -> str:
