@@ -142,6 +142,18 @@ class ShortWayTests(SynchronousTestCase):
         self.assertTrue(self.answer().endswith(b"\r\n\r\ndone"))
         self.assertEqual(self.site.open, set())
 
+    def test_a_body_that_comes_behind_its_head(self) -> None:
+        """It is waited for once; what comes in more pieces is the long way's, all of it."""
+        whole = request("POST /things/CP1/do/Reset HTTP/1.1", HOST + JSON, b'{"type":"Soft"}')
+        self.site.waiting.callback(text_answer("done"))
+        self.way.dataReceived(whole[:-15])
+        self.assertEqual((self.site.asked, self.long.received), ([], b""))
+        self.way.dataReceived(whole[-15:])
+        self.assertTrue(self.answer().endswith(b"done"))
+        for piece in (whole[:-15], whole[-15:-5], whole[-5:]):
+            self.way.dataReceived(piece)
+        self.assertEqual((len(self.site.asked), self.long.received), (1, whole))
+
     def test_errors(self) -> None:
         """What a route raises is told as it is everywhere, and the connection goes on."""
         self.way.dataReceived(request("GET /things/bad HTTP/1.1"))
