@@ -1,9 +1,9 @@
 """The short way of an HTTP request, in and out, around Twisted Web's long one. RFC 9112.
 
 What comes often is asked by programs on connections that they keep: one whole request, its head in one piece and its body with
-it or behind it, with a few plain headers, where nothing is pending, for one of a few routes. Those are read, handed to their route and answered here.
-Whatever differs goes to Twisted Web untouched: further headers, requests in pieces or several at once, other paths and methods,
-callers that are not let in, all of them once the daemon stops. The answers are the same, byte for byte.
+it or behind it, with a few plain headers, where nothing is pending, for one of a few routes. Those are read, handed to their
+route and answered here. Whatever differs goes to Twisted Web untouched: further headers, requests in pieces or several at once,
+other paths and methods, callers that are not let in, all of them once the daemon stops. The answers are the same, byte for byte.
 
 The parts of Twisted that are touched here and are not documented are named in `CHANNEL`; without one of them everything goes
 the long way.
