@@ -144,7 +144,7 @@ def _wishes(which: ColumnElement[bool]) -> Select[Any]:
         select(follow_ups.c.charger, follow_ups.c.place, func.max(follow_ups.c.sequence).label("sequence"))
         .where(IS_WISH, which, follow_ups.c.state != literal_column("'void'"))
         .group_by(follow_ups.c.charger, follow_ups.c.place)
-        .subquery()
+        .subquery("newest")
     )
     this = and_(*(newest.c[name] == follow_ups.c[name] for name in ("charger", "place", "sequence")))
     return select(*_COLUMNS).select_from(newest.join(follow_ups, and_(this, IS_WISH)))
