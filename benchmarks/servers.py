@@ -116,11 +116,11 @@ class Server:
         self.close()
 
 
-def ocppd(name: str, *options: str) -> Contender:
+def ocppd(name: str, *options: str, twistd: Path = TWISTD) -> Contender:
     """A daemon of this checkout with these options."""
 
     def command(port: int, directory: Path) -> Sequence[str]:
-        return [sys.executable, str(TWISTD), "-n", "ocppd", "--port", f"tcp:{port}:interface=127.0.0.1:backlog=1000", *options]
+        return [sys.executable, str(twistd), "-n", "ocppd", "--port", f"tcp:{port}:interface=127.0.0.1:backlog=1000", *options]
 
     return Contender(name, command, ocppd=True, ready=STARTED)
 
@@ -153,6 +153,6 @@ MOBILITYHOUSE = peer("mobilityhouse ocpp", "mobilityhouse.py")
 DURABLE = ocppd("ocppd, SQLite FULL")
 #: Nothing reaches a disk. A level of durability more is a line more.
 MEMORY = ocppd("ocppd, SQLite in memory", "--database", "sqlite://")
-VARIANTS = (MEMORY, DURABLE)
-#: Which of them stands for ocppd without storage where there is a target for that.
-WITHOUT_STORAGE = MEMORY
+#: What all but the records takes: statuses and meter values are not recorded.
+UNRECORDED = ocppd("ocppd, no storage", "--database", "sqlite://", twistd=Path(__file__).with_name("unrecorded.py"))
+VARIANTS = (UNRECORDED, MEMORY, DURABLE)

@@ -11,6 +11,7 @@ The parts of Autobahn and Twisted that are touched here and are not documented a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from autobahn.websocket.protocol import WebSocketProtocol
@@ -37,7 +38,7 @@ SHORT: Final = 320
 _WIDE: Final = 2
 
 READING: Final = ("state", "data", "current_frame", "inside_message", "autoPingTimeoutCall", "_perMessageCompress")
-WRITING: Final = ("trafficStats", "send_queue")
+WRITING: Final = ("send_queue", "sendMessage")
 TRANSPORT: Final = ("TLS", "connected", "disconnecting", "_tempDataBuffer", "dataBuffer", "offset", "socket")
 
 _OPEN: Final = WebSocketProtocol.STATE_OPEN
@@ -62,11 +63,15 @@ def unmasked(data: bytes, begin: int, length: int) -> bytes:
     return bytes(mutable)
 
 
+#: What a whole text frame of a server begins with, by its length.
+_HEADS: Final = tuple(bytes((WHOLE_TEXT, length)) for length in range(TWO_BYTES))
+
+
 def text_frame(payload: bytes) -> bytes:
     """A whole text frame of a server, of up to LONGEST bytes."""
     length = len(payload)
     if length < TWO_BYTES:
-        return b"%c%c%b" % (WHOLE_TEXT, length, payload)
+        return _HEADS[length] + payload
     return b"%c%c%b%b" % (WHOLE_TEXT, TWO_BYTES, length.to_bytes(2, "big"), payload)
 
 
@@ -84,51 +89,57 @@ def write(transport: Any, data: bytes) -> None:
 
 
 class FastFrames:
-    """Mixed into a server's WebSocketServerProtocol, before it; the short way is taken once `shorten` was called."""
+    """Mixed into a server's WebSocketServerProtocol, before it; the short way is taken once `shorten` was called.
 
-    _reads_fast = False
+    What Autobahn counts of its traffic, and nobody asks for, is not counted here.
+    """
+
+    #: What a text message is given to by the short way; None where there is none.
+    _take: Callable[[bytes], None] | None = None
     _writes_fast = False
 
-    def shorten(self) -> None:
-        """Take the short way from now on, where there is one. For an open connection, in the end of its handshake."""
+    def shorten(self, take: Callable[[bytes], None]) -> None:
+        """Take the short way from now on, where there is one: give text messages to `take`, which may not raise.
+
+        For an open connection, in the end of its handshake.
+        """
         own: Any = self
         known = all(hasattr(own, name) for name in READING + WRITING) and own._perMessageCompress is None
         # No frame of the short way is beyond any limit there is.
         limits = (own.maxMessagePayloadSize, own.maxFramePayloadSize)
-        self._reads_fast = known and all(limit == 0 or limit >= LONGEST for limit in limits)
-        transport = own.transport
-        plain = type(transport) is tcp.Server and all(hasattr(transport, name) for name in TRANSPORT) and not transport.TLS
-        self._writes_fast = self._reads_fast and plain
+        if known and all(limit == 0 or limit >= LONGEST for limit in limits):
+            self._take = take
+            transport = own.transport
+            plain = type(transport) is tcp.Server and all(hasattr(transport, name) for name in TRANSPORT)
+            self._writes_fast = plain and not transport.TLS
 
     def dataReceived(self, data: bytes) -> None:
         """What has come: the whole text frame that it nearly always is, or anything."""
         own: Any = self
-        payload = None
-        if self._reads_fast and len(data) > LEAST_HEAD and data[0] == WHOLE_TEXT:
-            quiet = own.state == _OPEN and own.current_frame is None and not (own.data or own.inside_message)
-            if quiet and own.autoPingTimeoutCall is None:
-                payload = whole_text(data)
-        if payload is None:
-            super().dataReceived(data)  # type: ignore[misc]
-            return
-        stats = own.trafficStats
-        stats.incomingOctetsWireLevel += len(data)
-        stats.incomingWebSocketFrames += 1
-        stats.incomingWebSocketMessages += 1
-        own.onMessage(payload, False)
+        if (
+            (take := self._take) is not None
+            and len(data) > LEAST_HEAD
+            and data[0] == WHOLE_TEXT
+            and own.state == _OPEN
+            and own.current_frame is None
+            and own.autoPingTimeoutCall is None
+            and not (own.data or own.inside_message)
+        ):
+            payload = whole_text(data)
+            if payload is not None:
+                take(payload)
+                return
+        super().dataReceived(data)  # type: ignore[misc]
 
-    def send_text(self, payload: bytes) -> None:
-        """Write a whole text message on an open connection."""
+    def send(self, payload: bytes) -> None:
+        """Write a whole text message; it is dropped where the connection is closing."""
         own: Any = self
+        if own.state != _OPEN:
+            return
         if not self._writes_fast or len(payload) > LONGEST or own.send_queue:
             own.sendMessage(payload)
             return
-        frame = text_frame(payload)
-        write(own.transport, frame)
-        stats = own.trafficStats
-        stats.outgoingOctetsWireLevel += len(frame)
-        stats.outgoingWebSocketFrames += 1
-        stats.outgoingWebSocketMessages += 1
+        write(own.transport, text_frame(payload))
 
 
 def whole_text(data: bytes) -> bytes | None:

@@ -262,7 +262,7 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
             self.close(INTERNAL_ERROR_CLOSE, "internal error")
             return
         self._admitted = None
-        self.shorten()
+        self.shorten(self.take)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """One message of the charger. An exception costs this message, not the connection.
@@ -274,11 +274,19 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
         if isBinary:
             self.close(UNSUPPORTED_DATA_CLOSE, "only text messages are OCPP-J")
             return
+        self.take(bytes(payload))
+
+    def take(self, message: bytes) -> None:
+        """One text message on an open connection."""
+        connection = self._connection
+        if connection is None:
+            return
         try:
-            self._connection.received(bytes(payload))
+            connection.received(message)
         except Exception:  # the boundary: what Autobahn is told would end the connection
-            log.failure("{charger}: a message could not be processed", charger=self._connection.name)
-        self.factory.overload.read(self._backpressure)
+            log.failure("{charger}: a message could not be processed", charger=connection.name)
+        if self.factory.overload.crowded:
+            self.factory.overload.read(self._backpressure)
 
     def onPing(self, payload: bytes) -> None:
         """The charger is there (C-3), and gets its pong (P-1)."""
@@ -325,11 +333,6 @@ class ChargerProtocol(FastFrames, WebSocketServerProtocol):
     def open(self) -> bool:
         """Whether a message that is sent now is written."""
         return bool(self.state == self.STATE_OPEN)
-
-    def send(self, frame: bytes) -> None:
-        """Write a text message; dropped where the connection is closing."""
-        if self.state == self.STATE_OPEN:
-            self.send_text(frame)
 
     def close(self, code: int, reason: str) -> None:
         """Close with `code`; the peer receives it before the TCP connection ends."""

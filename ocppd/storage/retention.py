@@ -86,16 +86,6 @@ def removed(unit: Unit) -> dict[Kind, int]:
     return {Kind(kind): count for kind, count in found if kind in tuple(Kind)}
 
 
-def written_back(unit: Unit) -> None:
-    """Of SQLite, on a reader's thread: write the WAL back into the file, so that no commit of the writer's has to.
-
-    It comes to a thousand pages otherwise, from all over the file, which takes several times as long as a portion.
-    """
-    connection = unit.connection
-    if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA query_only").scalar():
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
-
-
 def cut(unit: Unit, portion: Portion, node: str, lease_ms: int, clock: Callable[[], float]) -> Cut | None:
     """See `RetentionRecords.cut`. `clock` gives seconds."""
     begun_s = clock()

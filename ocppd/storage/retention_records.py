@@ -10,7 +10,7 @@ from time import monotonic
 from twisted.internet.defer import Deferred
 
 from ocppd.errors import StorageUnavailable
-from ocppd.storage import retention
+from ocppd.storage import filing, retention
 from ocppd.storage.access import Access
 from ocppd.storage.records.retention import Cut, Kind, Portion
 
@@ -37,7 +37,7 @@ class SqlRetention:
         held_s = self._clock() - cut.begun_s
         if cut.removed:
             with suppress(StorageUnavailable):
-                await self._storage.read(retention.written_back)
+                await self._storage.read(filing.written_back)
         return replace(cut, held_s=held_s)
 
     def rest(self, pause_s: float) -> Deferred[None]:

@@ -206,10 +206,16 @@ class SqlStorage:
 
     def _file(self) -> None:
         if self._writer is not None and self._database is not None and not self._database.shared:
-            filed = self._writer.submit(filing.file)
+            filed = self._writer.submit(filing.file).addCallback(self._filed)
             # Where storage has failed the writer tells of it, and it is done the next time.
-            filed.addCallback(lambda more: self._file() if more else None)
             filed.addErrback(lambda failure: failure.trap(StorageUnavailable) and None)
+
+    def _filed(self, more: bool) -> Deferred[None] | None:
+        """Go on, or write back what the log has: beside the writer, who would otherwise do it all in some commit."""
+        if more:
+            self._file()
+            return None
+        return None if self._readers is None else self._readers.submit(filing.written_back)
 
     def read(self, work: Callable[Concatenate[Unit, P], T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         return self._run(self._readers or self._writer, work, args, kwargs)

@@ -28,17 +28,22 @@ _SHAPE = re.compile(
 )
 
 
-@lru_cache(maxsize=4096)  # chargers measure at full minutes
+_SECOND = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", re.ASCII)
+
+
 def parse_timestamp(text: str) -> int:
     """The instant that `text` names, in milliseconds since the epoch; a finer fraction is cut off.
 
     Raises ValueError when it names none, or one outside the years 1 to 9999.
     """
-    if _is_common(text):
-        try:  # four times as fast
-            return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
-        except ValueError:
-            pass
+    second_ms = _second_ms(text[:19])
+    if second_ms is not None:  # what nearly all chargers send: 2026-03-04T05:06:07Z, or the same with a fraction
+        rest = text[19:]
+        if rest == "Z":
+            return second_ms
+        digits = rest[1:-1]
+        if rest[:1] == "." and rest[-1:] == "Z" and digits.isdigit() and digits.isascii():
+            return second_ms + int(digits[:3].ljust(3, "0"))
     match = _SHAPE.fullmatch(text.strip())
     if match is None:
         raise ValueError("not a timestamp")
@@ -57,20 +62,17 @@ def parse_timestamp(text: str) -> int:
     return instant_ms
 
 
-def _is_common(text: str) -> bool:
-    """Whether it looks like what nearly all chargers send: `2026-03-04T05:06:07Z` or the same with a fraction.
-
-    `fromisoformat` is kinder than we are: it takes dates by week, a point without digits, and in 3.11 a NUL.
-    """
-    return (
-        (len(text) == 20 or (len(text) > 21 and text[19] == "."))
-        and text[-1] == "Z"
-        and text[7] == "-"
-        and text[10] == "T"
-        and text[13] == ":"
-        and text[16] == ":"
-        and text.isprintable()
-    )
+@lru_cache(maxsize=1024)  # what chargers tell has mostly just happened
+def _second_ms(text: str) -> int | None:
+    """The instant that is written as `2026-03-04T05:06:07`, in UTC; None where none is."""
+    match = _SECOND.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = map(int, match.groups())
+    try:
+        return (datetime(year, month, day, hour, minute, second, tzinfo=UTC) - _EPOCH) // _MILLISECOND
+    except ValueError:
+        return None
 
 
 def _offset_s(match: re.Match[str]) -> int:

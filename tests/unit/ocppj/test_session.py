@@ -14,6 +14,7 @@ from ocppd.ocppj.session import (
     INBOUND_LIMIT,
     REPEATS_KEPT,
     REPEATS_KEPT_S,
+    REPEATS_SLACK,
     UNREADABLE_LIMIT,
     Answered,
     CallReceived,
@@ -106,7 +107,7 @@ class InboundTests(SynchronousTestCase):
         self.assertIsInstance(session.receive(heartbeat(), REPEATS_KEPT_S + 1)[0], CallReceived)
         session = Session()
         session.answered(received(session, heartbeat("old")), ANSWER, 0)
-        for number in range(REPEATS_KEPT):
+        for number in range(REPEATS_KEPT + REPEATS_SLACK):
             session.answered(received(session, heartbeat(str(number))), ANSWER, 0)
         self.assertIsInstance(session.receive(heartbeat("old"), 0)[0], CallReceived)
 
