@@ -25,6 +25,7 @@ from ocppd.storage.records import (
     TransactionState,
 )
 from ocppd.storage.records.follow_ups import FollowUp
+from ocppd.storage.records.views import Views
 from ocppd.v16.types import RegistrationStatus
 
 
@@ -71,25 +72,20 @@ class Queries:
         """These chargers, in this order; a name that is not known is left out."""
         known = [name for name in names if self._chargers.knows(name)]
 
-        def with_records(records: dict[str, ChargerRecord]) -> Deferred[list[ChargerView]]:
-            connectors = self._storage.read_connectors(known)
-            views: Deferred[list[ChargerView]] = connectors.addCallback(
-                lambda found: [self._view(name, records.get(name), found.get(name, ())) for name in known]
-            )
-            return views.addCallback(with_wishes)
+        def found(views: Views) -> list[ChargerView]:
+            return [self._found(name, views) for name in known]
 
-        def with_wishes(views: list[ChargerView]) -> Deferred[list[ChargerView]]:
-            wishes = self._storage.follow_ups.availability(known)
-            return wishes.addCallback(
-                lambda found: [replace(view, availability=found.get(view.name, view.availability)) for view in views]
-            )
-
-        return self._storage.read_chargers(known).addCallback(with_records)
+        return self._storage.read_views(known).addCallback(found)
 
     def charger(self, name: str) -> Deferred[ChargerView]:
         """One charger. Raises UnknownCharger at once."""
         self._chargers.settings(name)
         return self.chargers([name]).addCallback(lambda views: views[0])
+
+    def _found(self, name: str, views: Views) -> ChargerView:
+        view = self._view(name, views.chargers.get(name), views.connectors.get(name, ()))
+        wishes = views.wishes.get(name)
+        return view if wishes is None else replace(view, availability=wishes)
 
     def _view(self, name: str, record: ChargerRecord | None, connectors: tuple[ConnectorRecord, ...]) -> ChargerView:
         settings = self._chargers.settings(name)

@@ -1,9 +1,9 @@
 """The short way of an HTTP request, in and out, around Twisted Web's long one. RFC 9112.
 
-What comes often is asked by programs on connections that they keep: one whole request in one piece, with a few plain headers,
-on a connection where nothing is pending, for one of a few routes. Those are read, handed to their route and answered here.
-Whatever differs goes to Twisted Web untouched: further headers, requests in pieces or several at once, other paths and methods,
-callers that are not let in, all of them once the daemon stops. The answers are the same, byte for byte.
+What comes often is asked by programs on connections that they keep: one whole request, its head in one piece and its body with
+it or behind it, with a few plain headers, where nothing is pending, for one of a few routes. Those are read, handed to their
+route and answered here. Whatever differs goes to Twisted Web untouched: further headers, requests in pieces or several at once,
+other paths and methods, callers that are not let in, all of them once the daemon stops. The answers are the same, byte for byte.
 
 The parts of Twisted that are touched here and are not documented are named in `CHANNEL`; without one of them everything goes
 the long way.
@@ -74,6 +74,8 @@ class ShortWay(Protocol):
         self._heads: dict[tuple[int, bytes], int] = {}
         self._answering: Deferred[Any] | None = None
         self._early: list[bytes] = []
+        #: A head whose body is still to come.
+        self._head = b""
 
     def connectionMade(self) -> None:
         """Both ways begin."""
@@ -94,8 +96,13 @@ class ShortWay(Protocol):
             if sum(map(len, self._early)) > EARLY_BYTES:
                 self._reading(goes_on=False)
             return
+        head, self._head = self._head, b""
+        data = head + data
         channel = self._channel
-        if not self._short or channel.requests or channel._buffer or self._site.stopping or not self._take(data):
+        if (
+            not self._short or channel.requests or channel._buffer or self._site.stopping
+            or not self._take(data, waited=bool(head))
+        ):  # fmt: skip
             self._long_way.dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -106,8 +113,11 @@ class ShortWay(Protocol):
             answering.cancel()
         self._long_way.connectionLost(reason)
 
-    def _take(self, data: bytes) -> bool:
-        """Carry out the one whole, plain request that `data` is; False where it is anything else."""
+    def _take(self, data: bytes, *, waited: bool) -> bool:
+        """Carry out the one whole, plain request that `data` is; False where it is anything else.
+
+        Many clients send a head and its body one after the other: once the body is waited for.
+        """
         head, found, body = data.partition(END_OF_HEAD)
         line, _, headers = head.partition(b"\r\n")
         words = line.split(b" ")
@@ -115,7 +125,13 @@ class ShortWay(Protocol):
             return False
         method, uri, _ = words
         route = self._site.short.find(method, uri)
-        if route is None or len(body) != self._length(route.number, method, uri, headers):
+        if route is None:
+            return False
+        missing = self._length(route.number, method, uri, headers) - len(body)
+        if missing > 0 and not waited:
+            self._head = data
+            return True
+        if missing:
             return False
         request = ShortRequest(method, uri, body)
         self._site.began(self)

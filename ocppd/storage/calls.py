@@ -105,7 +105,7 @@ _REQUEUED = Statement(
     .values(state=bindparam("new_state"), generation=null(), sent_ms=null(), node=null())
 )
 #: What an end needs of the journal.
-_ENDED_ROW = tuple(messages.c[name] for name in ("sequence", "charger", "action", "frame", "created_ms", "sent_ms"))
+_ENDED_ROW = tuple(messages.c[name] for name in ("sequence", "charger", "action", "frame", "sent_ms"))
 _CHARGER_OF = Statement(select(messages.c.charger).where(THIS_CALL))
 
 
@@ -326,10 +326,10 @@ def _end(unit: Unit, statement: Statement, end: CallEnd) -> EndedCall | None:
     )
     if row is None:
         return None
-    sequence, charger, action, frame, created_ms, sent_ms = row
+    sequence, charger, action, frame, sent_ms = row
     ended = EndedCall(
         *(sequence, end.message_id, charger, action, end.state, end.ended_ms, frame, end.answer, end.outcome),
-        *(sent_ms, created_ms, end.late),
+        *(sent_ms, end.late),
     )
     events.this_call_ended(unit, ended)
     consequences.this_call_ended(unit, ended)

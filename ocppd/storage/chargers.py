@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, insert, null, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, null, select, update
 
 from ocppd.storage import calls, connector_states, consequences, events, filing
 from ocppd.storage import messages as journal
@@ -200,16 +200,27 @@ def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
 
 def read_chargers(unit: Unit, names: Sequence[str]) -> dict[str, ChargerRecord]:
     """See `ChargerRecords.read_chargers`."""
+    if len(names) == 1:
+        row = unit.one(_CHARGER, {"the_name": names[0]})
+        return {} if row is None else {names[0]: _charger(dict(zip(_CHARGER_COLUMNS, row, strict=True)))}
     found: dict[str, ChargerRecord] = {}
     for some in portions(names):
-        query = (
-            select(*(column for column in chargers.c if column.name != "node"), nodes.c.node)
-            .select_from(chargers.outerjoin(nodes, nodes.c.node == chargers.c.node))
-            .where(chargers.c.name.in_(some))
-        )
-        rows = unit.connection.execute(query).mappings()
+        rows = unit.connection.execute(_chargers(chargers.c.name.in_(some))).mappings()
         found |= {row["name"]: _charger(row) for row in rows}
     return found
+
+
+def _chargers(which: ColumnElement[bool]) -> Select[Any]:
+    """Chargers, with their node where it lives."""
+    return (
+        select(*(chargers.c[name] for name in _CHARGER_COLUMNS if name != "node"), nodes.c.node)
+        .select_from(chargers.outerjoin(nodes, nodes.c.node == chargers.c.node))
+        .where(which)
+    )
+
+
+_CHARGER_COLUMNS = (*(column.name for column in chargers.c if column.name != "node"), "node")
+_CHARGER = Statement(_chargers(chargers.c.name == bindparam("the_name")))
 
 
 def _charger(row: Any) -> ChargerRecord:
@@ -232,13 +243,23 @@ def _registration(text: str | None) -> RegistrationStatus | None:
 def read_connectors(unit: Unit, names: Sequence[str]) -> dict[str, tuple[ConnectorRecord, ...]]:
     """See `ChargerRecords.read_connectors`."""
     found: dict[str, list[ConnectorRecord]] = {}
-    for some in portions(names):
-        for row in unit.connection.execute(_connectors_of(some)).mappings():
-            found.setdefault(row["charger"], []).append(ConnectorRecord(**row))
+    for row in _connector_rows(unit, names):
+        found.setdefault(row["charger"], []).append(ConnectorRecord(**row))
     return {charger: tuple(records) for charger, records in found.items()}
 
 
-def _connectors_of(names: Sequence[str]) -> Select[Any]:
+def _connector_rows(unit: Unit, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    if len(names) == 1:
+        for row in unit.all(_CONNECTORS, {"the_name": names[0]}):
+            yield dict(zip(_CONNECTOR_COLUMNS, row, strict=True))
+        return
+    for some in portions(names):
+        query = _connectors_of(connectors.c.charger.in_(some), transactions.c.charger.in_(some))
+        for found in unit.connection.execute(query).mappings():
+            yield {str(name): value for name, value in found.items()}
+
+
+def _connectors_of(which: ColumnElement[bool], whose: ColumnElement[bool]) -> Select[Any]:
     """The connectors, each with the transaction that is open on it."""
     running = (
         select(
@@ -246,7 +267,7 @@ def _connectors_of(names: Sequence[str]) -> Select[Any]:
             transactions.c.connector_id,
             func.max(transactions.c.transaction_id).label("transaction_id"),
         )
-        .where(IS_OPEN, transactions.c.charger.in_(names))
+        .where(IS_OPEN, whose)
         .group_by(transactions.c.charger, transactions.c.connector_id)
         .subquery()
     )
@@ -254,9 +275,15 @@ def _connectors_of(names: Sequence[str]) -> Select[Any]:
     return (
         select(connectors, running.c.transaction_id)
         .select_from(connectors.outerjoin(running, here))
-        .where(connectors.c.charger.in_(names))
+        .where(which)
         .order_by(connectors.c.charger, connectors.c.connector_id)
     )
+
+
+_CONNECTOR_COLUMNS = (*(column.name for column in connectors.c), "transaction_id")
+_CONNECTORS = Statement(
+    _connectors_of(connectors.c.charger == bindparam("the_name"), transactions.c.charger == bindparam("the_name"))
+)
 
 
 def list_statuses(unit: Unit, charger: str, connector_id: int, after: int | None, limit: int) -> list[StatusRecord]:

@@ -180,9 +180,7 @@ def call_ended(unit: Unit, message_id: str, at_ms: int | None) -> None:
         return
     sequence, _, charger, action, state, frame, answer, outcome, created_ms, sent_ms = row
     ended_ms = at_ms if at_ms is not None else sent_ms or created_ms
-    ended = EndedCall(
-        *(sequence, message_id, charger, action, MessageState(state), ended_ms, frame, answer, outcome, sent_ms, created_ms)
-    )
+    ended = EndedCall(*(sequence, message_id, charger, action, MessageState(state), ended_ms, frame, answer, outcome, sent_ms))
     this_call_ended(unit, ended)
 
 

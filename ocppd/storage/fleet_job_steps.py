@@ -26,6 +26,7 @@ from ocppd.storage.records.fleet_jobs import (
 )
 from ocppd.storage.schema import fleet_job_rows, fleet_jobs, messages, nodes
 from ocppd.storage.schema.fleet_jobs import IS_UNFINISHED
+from ocppd.storage.spellings import at_most
 from ocppd.storage.unit import Parameters, Statement, Unit
 
 #: Chargers that one step claims.
@@ -39,8 +40,6 @@ LEASE_MS: Final = 60_000
 #: A job at a charger that has neither succeeded nor failed there.
 _OPEN_STATES: Final = (FleetRowState.WAITING, FleetRowState.CLAIMED, FleetRowState.ASKED)
 _EVERYBODY: Final = 2**62
-#: Clocks of nodes differ by less.
-CLOCKS_MS: Final = 24 * 3600 * 1000
 
 Decrypt = Callable[[bytes], str | None]
 
@@ -99,8 +98,7 @@ _CALL_ENDED = Statement(
     .where(_THIS_CALL)
     .values(state=bindparam("new_state"), outcome=bindparam("new_outcome"), ended_ms=bindparam("at_ms"), worker=null())
 )
-#: Until when calls of jobs were made; there is no such time where one goes on.
-_LATEST = Statement(select(func.max(func.coalesce(fleet_jobs.c.ended_ms, literal_column(str(_EVERYBODY))))))
+_UNFINISHED = Statement(at_most(select(fleet_jobs.c.job_id).where(IS_UNFINISHED), 1))
 _LIVING = select(nodes.c.node)
 _LOST = Statement(
     select(_rows.message_id).where(
@@ -244,10 +242,10 @@ def _look_up(unit: Unit, message_id: str, new_id: str, now_ms: int) -> None:
 def call_ended(unit: Unit, ended: EndedCall) -> None:
     """A call of ours has ended; a late answer ends it once more. Nearly always it is of no job: an index says so.
 
-    That is not asked where the call was made when all jobs had ended long since, which a batch asks once.
+    A job ends after its calls, so that is not asked while no job goes on, which a batch asks once; but a late answer may be of
+    one that is over.
     """
-    latest = unit.fact(_LATEST, {})[0][0]
-    if latest is None or ended.created_ms > latest + CLOCKS_MS:
+    if not ended.late and not unit.fact(_UNFINISHED, {}):
         return
     _call_ended(unit, ended.message_id, ended.state, ended.outcome, ended.ended_ms)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, case, func, literal_column, null, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column, null, or_, select, update
 from twisted.internet.defer import Deferred
 
 from ocppd.storage import events
@@ -130,18 +130,27 @@ def of_messages(unit: Unit, message_ids: Sequence[str]) -> dict[str, tuple[Follo
 def availability(unit: Unit, names: Sequence[str]) -> dict[str, Mapping[int, FollowUp]]:
     """See `FollowUpRecords.availability`."""
     found: dict[str, dict[int, FollowUp]] = {}
-    for some in portions(names):
-        newest = (
-            select(follow_ups.c.charger, follow_ups.c.place, func.max(follow_ups.c.sequence).label("sequence"))
-            .where(IS_WISH, follow_ups.c.charger.in_(some), follow_ups.c.state != FollowUpState.VOID.value)
-            .group_by(follow_ups.c.charger, follow_ups.c.place)
-            .subquery()
-        )
-        this = and_(*(newest.c[name] == follow_ups.c[name] for name in ("charger", "place", "sequence")))
-        query = select(*_COLUMNS).select_from(newest.join(follow_ups, and_(this, IS_WISH)))
-        for record in map(_record, unit.connection.execute(query)):
-            found.setdefault(record.charger, {})[record.connector_id or 0] = record
+    rows: list[Any] = unit.all(_WISHES, {"the_name": names[0]}) if len(names) == 1 else []
+    for some in portions(names) if len(names) > 1 else ():
+        rows += unit.connection.execute(_wishes(follow_ups.c.charger.in_(some)))
+    for record in map(_record, rows):
+        found.setdefault(record.charger, {})[record.connector_id or 0] = record
     return dict(found)
+
+
+def _wishes(which: ColumnElement[bool]) -> Select[Any]:
+    """The newest wish for each connector that is not void."""
+    newest = (
+        select(follow_ups.c.charger, follow_ups.c.place, func.max(follow_ups.c.sequence).label("sequence"))
+        .where(IS_WISH, which, follow_ups.c.state != literal_column("'void'"))
+        .group_by(follow_ups.c.charger, follow_ups.c.place)
+        .subquery("newest")
+    )
+    this = and_(*(newest.c[name] == follow_ups.c[name] for name in ("charger", "place", "sequence")))
+    return select(*_COLUMNS).select_from(newest.join(follow_ups, and_(this, IS_WISH)))
+
+
+_WISHES = Statement(_wishes(follow_ups.c.charger == bindparam("the_name")))
 
 
 def _record(row: Any) -> FollowUp:

@@ -27,6 +27,7 @@ from ocppd.storage import (
     registry,
     transaction_lists,
     transactions,
+    views,
 )
 from ocppd.storage.certificate_records import SqlCertificates, SqlSecurityEvents
 from ocppd.storage.charger_job_records import SqlJobs
@@ -82,6 +83,7 @@ from ocppd.storage.records import (
     UnknownIdTag,
 )
 from ocppd.storage.records.follow_ups import FollowUp
+from ocppd.storage.records.views import Views
 from ocppd.storage.registry_records import SqlRegistry
 from ocppd.storage.reservation_records import SqlReservations
 from ocppd.storage.retention_records import SqlRetention
@@ -246,6 +248,9 @@ class SqlStorage:
 
     def read_chargers(self, names: Sequence[str]) -> Deferred[dict[str, ChargerRecord]]:
         return self.read(chargers.read_chargers, tuple(names))
+
+    def read_views(self, names: Sequence[str]) -> Deferred[Views]:
+        return self.read(views.read_views, tuple(names))
 
     def read_connectors(self, names: Sequence[str]) -> Deferred[dict[str, tuple[ConnectorRecord, ...]]]:
         return self.read(chargers.read_connectors, tuple(names))

@@ -26,7 +26,13 @@ class Incoming:
 
     def query(self, known: Mapping[str, Parser] | None = None) -> dict[str, Any]:
         """The query parameters. Raises BadParameters, also for those that `known` does not name."""
-        return read_query(self.request.uri.partition(b"?")[2], known or {})
+        return read_query(self.query_text, known or {})
+
+    @property
+    def query_text(self) -> bytes:
+        """The query as it came."""
+        query: bytes = self.request.uri.partition(b"?")[2]
+        return query
 
     def page(self, known: Mapping[str, Parser]) -> Page:
         """The query parameters of a list. Raises BadParameters."""

@@ -55,10 +55,13 @@ def _told(members: Shape) -> Shape:
 
 def follow_up(records: Sequence[FollowUp]) -> Shape | None:
     """What is to follow a call; with several connectors, each of them too. None where nothing does."""
+    if not records:
+        return None
     shown = [record for record in records if record.state not in (FollowUpState.PENDING, FollowUpState.VOID)]
     if not shown:
         return None
-    state = next(state for state in ORDER if any(record.state is state for record in shown))
+    states = {record.state for record in shown}
+    state = next(state for state in ORDER if state in states)
     whole = next(record for record in shown if record.state is state)
     deadlines = [record.deadline_ms for record in shown if record.deadline_ms is not None]
     seen = [record.decided_ms for record in shown if record.decided_ms is not None]

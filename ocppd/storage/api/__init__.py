@@ -64,6 +64,7 @@ from ocppd.storage.records import (
     UnknownIdTag,
 )
 from ocppd.storage.records.follow_ups import FollowUp
+from ocppd.storage.records.views import Views
 from ocppd.v16.types import AuthorizationStatus, RegistrationStatus
 
 
@@ -95,6 +96,9 @@ class ChargerRecords(Protocol):
 
     def read_chargers(self, names: Sequence[str]) -> Deferred[dict[str, ChargerRecord]]:
         """What is kept of these chargers; one that is not known is left out."""
+
+    def read_views(self, names: Sequence[str]) -> Deferred[Views]:
+        """All that operators see of these chargers, of one moment."""
 
     def read_connectors(self, names: Sequence[str]) -> Deferred[dict[str, tuple[ConnectorRecord, ...]]]:
         """The connectors of these chargers in order of their ids; a charger without any is left out."""

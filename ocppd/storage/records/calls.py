@@ -102,7 +102,6 @@ class EndedCall(msgspec.Struct, frozen=True, gc=False):
     outcome: str | None
     #: None where it never was.
     sent_ms: int | None = None
-    created_ms: int = 0
     #: A late answer, or an end of which it is not known whether it is the first one.
     late: bool = True
     #: What is to follow it, as its consequences have put it on record.

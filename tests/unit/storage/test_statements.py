@@ -20,8 +20,9 @@ from ocppd.storage.unit import Statement
 MODULES: tuple[ModuleType, ...] = tuple(
     importlib.import_module(f"ocppd.storage.{module.name}") for module in pkgutil.iter_modules(ocppd.storage.__path__)
 )
-#: A row per node, and a row per table that numbers its rows; no table at all; the few latest transactions of a charger.
-SMALL = {"SCAN nodes", "SCAN sqlite_sequence", "SCAN CONSTANT ROW", "SCAN latest"}
+#: A row per node, and a row per table that numbers its rows; no table at all; the few latest transactions of a charger, and its
+#: newest wishes.
+SMALL = {"SCAN nodes", "SCAN sqlite_sequence", "SCAN CONSTANT ROW", "SCAN latest", "SCAN newest"}
 #: What is done once in the life of a node may take longer.
 ONCE = {(calls, "_ORPHANED"), (nodes, "_LET_GO"), (nodes, "_HELD")}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from klein import Response
@@ -14,7 +15,8 @@ from ocppd.errors import StorageUnavailable
 from ocppd.net.rest import shapes
 from ocppd.net.rest.answers import json_answer, problem_answer
 from ocppd.net.rest.api import Api
-from ocppd.net.rest.parameters import one_of, seconds
+from ocppd.net.rest.body import body_of, json_object
+from ocppd.net.rest.parameters import one_of, read_query, seconds
 from ocppd.net.rest.problems import UnknownAction, problem_of_end
 from ocppd.net.rest.routing import Incoming, Route
 from ocppd.net.rest.v1.messages import message_shape
@@ -22,7 +24,10 @@ from ocppd.net.rest.waiting import shielded
 from ocppd.storage.records import MessageRecord, MessageState
 from ocppd.v16.actions import ACTIONS, Action
 from ocppd.v16.codec import build
+from ocppd.v16.types import Message
 
+#: Commands that are short, hold no secret, and are sent again and again in the same words.
+REPEATED: Final = frozenset({"ExtendedTriggerMessage", "Reset", "TriggerMessage", "UnlockConnector"})
 #: Longer than any charger's call timeout by default, shorter than the patience of proxies and clients.
 MAX_WAIT_S: Final = 120
 #: An instant is a millisecond.
@@ -44,13 +49,28 @@ async def post_command(api: Api, incoming: Incoming, name: str, action: str) -> 
     """
     api.chargers.settings(name)
     command = _command(action)
-    options = incoming.query(COMMAND_QUERY)
-    request = build(command.request, incoming.json_object(action))
+    options = _options(incoming.query_text)
+    if action in REPEATED and (body := body_of(incoming.request)):
+        request = _repeated(action, body)
+    else:
+        request = build(command.request, incoming.json_object(action))
     known = api.mirror.capabilities.at_hand(name)
     warnings = await warnings_about(api, name, action) if known is None else known.warnings(action)
     wanted: dict[str, Any] = {"offline": options.get("offline"), "ttl_s": options.get("ttl"), "message_id": incoming.reference}
     submitted = api.commands.submit(name, request, built=True, **wanted)
     return await answered(api, submitted, options.get("wait", 0), warnings)
+
+
+@lru_cache(maxsize=256)
+def _options(query: bytes) -> dict[str, Any]:
+    """The parameters, which are only looked at. Raises BadParameters."""
+    return read_query(query, COMMAND_QUERY)
+
+
+@lru_cache(maxsize=256)
+def _repeated(action: str, body: bytes) -> Message:
+    """The request in a body of one of the commands that are the same for many chargers. Raises NotJson, InvalidPayload."""
+    return build(COMMANDS[action].request, json_object(action, body))
 
 
 async def warnings_about(api: Api, name: str, action: str) -> list[str]:
