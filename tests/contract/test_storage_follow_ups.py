@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 
 from ocppd.storage.records import CallEnd, EventFilter, EventKind, MessageState, RemoteStart, Started
 from ocppd.storage.records.follow_ups import BOOT_MS, TRIGGER_MS, FollowUpState
@@ -22,13 +22,13 @@ STATE = FollowUpState
 
 async def ended(
     storage: SqlStorage, message_id: str, action: str, payload: Any, outcome: str | None = "Accepted", **members: Any
-) -> None:
+) -> Any:
     """A call of ours that was sent at noon, and answered a second later."""
     frame = json.dumps([2, message_id, action, payload])
     await storage.call_created(call(message_id, action=action, frame=frame, redacted=frame, **members), 1)
     answer = json.dumps([3, message_id, {"status": outcome}])
     end = CallEnd(message_id, MessageState.COMPLETED, NOON_MS + 1000, outcome, answer)
-    await storage.call_ended(end)
+    return await storage.call_ended(end)
 
 
 async def states(storage: SqlStorage, message_id: str) -> list[tuple[int | None, str]]:
@@ -67,6 +67,40 @@ async def test_triggers(storage: SqlStorage) -> None:
     assert await states(storage, "values") == [(2, STATE.SEEN)]
     await ended(storage, "refused", "TriggerMessage", {"requestedMessage": "Heartbeat"}, "Rejected")
     assert await states(storage, "refused") == []
+
+
+@ensure
+async def test_what_an_end_gives(storage: SqlStorage) -> None:
+    """An end fires with what is to follow as it is on record; with None where that is older, or the answer came late."""
+    await told(storage, 1, "Available", -60)
+    for name, action, payload in (
+        ("all", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
+        ("beat", "TriggerMessage", {"requestedMessage": "Heartbeat"}),
+        ("boot", "Reset", {"type": "Soft"}),
+        ("cache", "ClearCache", {}),
+    ):
+        given = await ended(storage, name, action, payload)
+        assert given == (await storage.follow_ups.of_messages([name])).get(name, ()), name
+    wish = {"connectorId": 1, "type": "Inoperative"}
+    assert await ended(storage, "wish", "ChangeAvailability", wish) is None
+    frame = json.dumps([2, "late", "Reset", {"type": "Soft"}])
+    await storage.call_created(call("late", action="Reset", frame=frame, redacted=frame), 1)
+    assert await storage.call_ended(CallEnd("late", MessageState.TIMEOUT, NOON_MS)) == ()
+    answer = '[3,"late",{"status":"Accepted"}]'
+    assert await storage.call_ended(CallEnd("late", MessageState.COMPLETED, NOON_MS + 1, "Accepted", answer)) is None
+    assert await states(storage, "late") == [(None, STATE.EXPECTED)]
+
+
+@ensure
+async def test_an_answer_and_its_message_in_one_commit(storage: SqlStorage) -> None:
+    """A status right behind the answer to its trigger is seen, also where both are written together with what was sent."""
+    for name, connector_id in (("one", 1), ("two", 2)):
+        frame = json.dumps([2, name, "TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": connector_id}])
+        sent = storage.call_created(call(name, action="TriggerMessage", frame=frame, redacted=frame), 1)
+        answer = f'[3,"{name}",{{"status":"Accepted"}}]'
+        over = storage.call_ended(CallEnd(name, MessageState.COMPLETED, NOON_MS + 1000, "Accepted", answer))
+        await gatherResults([sent, over, Deferred.fromCoroutine(told(storage, connector_id, "Charging", 2))])
+        assert await states(storage, name) == [(connector_id, STATE.SEEN)]
 
 
 @ensure

@@ -240,6 +240,25 @@ class BuildTests(SynchronousTestCase):
 class ReaderTests(SynchronousTestCase):
     """JSON as such."""
 
+    def test_the_quick_reader(self) -> None:
+        """What is short and plain is read by another reader, to the same value; what that refuses is looked at as ever."""
+        texts = (
+            b'{"a":1,"a":2}',
+            b' [1,-5,"x"] ',
+            b'{"a":{"b":[null,true,"\xc3\xa4"]}}',
+            b"12345678901234567890",
+            b"-0",
+            b"1E2",
+            b'"\\u00e4"',
+        )
+        for text in texts:
+            long = text + b" " * 2000
+            self.assertEqual(repr(read_json(text)), repr(read_json(long)), text)
+        for text in (b"", b"{", b"[1,]", b"NaN", b"\xff", b"\xef\xbb\xbf{}", b"[" * 1000, b"01", b"'a'"):
+            for given in (text, text + b" " * 2000):
+                with self.assertRaises(Violation):
+                    read_json(given)
+
     def test_read_json(self) -> None:
         """Fractions are Decimals and integers are integers of any size."""
         self.assertEqual(repr(read_json(b'{"a":[6.10,7,"x",null,true]}')), "{'a': [Decimal('6.10'), 7, 'x', None, True]}")
