@@ -90,6 +90,10 @@ class Chargers:
         connection = self._connections.get(name)
         return None if connection is None or connection.closed else connection
 
+    def count(self) -> int:
+        """How many are connected."""
+        return len(self._connections)
+
     def connections(self) -> Iterator[Connection]:
         """All live connections, as they are now."""
         return iter(list(self._connections.values()))

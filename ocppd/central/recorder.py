@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.foreign_tags import ForeignTags, Purpose, Question
 from ocppd.central.meter_values import elements_of, instant_or, register_of, told_instant
+from ocppd.central.registration import told_interval_s
 from ocppd.config import ChargerSettings
 from ocppd.errors import StorageUnavailable
 from ocppd.ocppj.frames import Call, call_result_frame
@@ -104,13 +105,16 @@ class Recorder:
         boots_settle: bool = True,
         judge_csr: Callable[[str, str], Deferred[NewRequest]],
         note: Callable[[str, str], None] = lambda _, __: None,
+        connected: Callable[[], int] = lambda: 1,
     ) -> None:
         """`settings_of` gives those of a charger as they are now; `judge_csr` says what becomes of a request for a certificate.
 
         `boots_settle`: our verdict on a boot holds at once. Where a user's handler has a say, only its verdict does. `note`
-        hears of what a charger was found to do against the specification: (charger, kind of `deviations`).
+        hears of what a charger was found to do against the specification: (charger, kind of `deviations`). `connected` counts
+        the chargers that are.
         """
         self._note = note
+        self._connected = connected
         self._storage = storage
         self._boots_settle = boots_settle
         self._rules = rules
@@ -164,7 +168,7 @@ class Recorder:
         settings = self._settings_of(peer.name)
         status = RegistrationStatus(settings.registration)
         accepted = status is RegistrationStatus.ACCEPTED
-        interval_s = settings.heartbeat_interval_s if accepted else settings.retry_interval_s
+        interval_s = self._interval_s(settings) if accepted else settings.retry_interval_s
         answer = core.BootNotificationConfirmation(status=status, current_time=format_timestamp(now_ms), interval=interval_s)
         boot = Boot(
             vendor=request.charge_point_vendor,
@@ -188,6 +192,10 @@ class Recorder:
 
         message = _inbound(peer, call, _frame(call, answer), now_ms, reading)
         return self._storage.charger_booted(message, boot).addCallback(recorded)
+
+    def _interval_s(self, settings: ChargerSettings) -> int:
+        interval_s = settings.heartbeat_interval_s
+        return told_interval_s(settings.name, interval_s, self._connected()) if settings.spread_heartbeats else interval_s
 
     def _status(
         self, peer: Peer, call: Call, request: core.StatusNotificationRequest, now_ms: int, reading: Reading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from hashlib import blake2b
 from typing import Final
 
 from ocppd.v16.remote_trigger import EXTENDED_TRIGGERS, TriggerMessageRequest
@@ -20,6 +21,26 @@ ASKED_FOR: Final = {
     "GetLog": "LogStatusNotification",
     "SignedUpdateFirmware": "SignedFirmwareStatusNotification",
 }
+
+
+#: C-5: from so many connected chargers on they are told heartbeat intervals that differ.
+CROWD: Final = 100
+#: By how much of the interval, at most; it is never longer than configured.
+SPREAD: Final = 0.1
+#: No charger is told to beat more often (B-1).
+LEAST_INTERVAL_S: Final = 10
+
+
+def told_interval_s(name: str, interval_s: int, connected: int) -> int:
+    """What a charger is told, of `connected` ones, whose heartbeat interval is `interval_s`: always the same by its name (C-5).
+
+    Chargers that have all come back at once would else all beat at once, for ever.
+    """
+    if connected < CROWD:
+        return interval_s
+    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=4).digest()
+    share = int.from_bytes(digest, "big") / 2**32
+    return max(min(interval_s, LEAST_INTERVAL_S), interval_s - int(interval_s * SPREAD * share))
 
 
 def may_receive(registration: RegistrationStatus | None, action: str, asked_for: Set[str]) -> bool:

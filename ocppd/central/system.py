@@ -143,6 +143,7 @@ class CentralSystem:
             boots_settle=boots_settle,
             judge_csr=self.certificates.judge,
             note=self.conformance.note,
+            connected=self.chargers.count,
         )
         dispatch = Dispatch(
             recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers, self.conformance

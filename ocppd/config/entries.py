@@ -33,6 +33,7 @@ MEMBERS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "quiet": ("quiet", bool),
     "acceptWithoutBoot": ("accept_without_boot", bool),
     "readConfiguration": ("read_configuration", bool),
+    "spreadHeartbeats": ("spread_heartbeats", bool),
     "supplyVoltage": ("supply_voltage_v", int),
     "supplyPhases": ("supply_phases", int),
     "serialNumber": ("serial_number", str),

@@ -76,9 +76,10 @@ FLAGS = {
     "Quiet": "quiet",
     "AcceptWithoutBoot": "accept_without_boot",
     "ReadConfiguration": "read_configuration",
+    "SpreadHeartBeats": "spread_heartbeats",
 }
 #: What holds for every charger that does not say otherwise.
-COMMON_KEYS = ("Quiet", "AcceptWithoutBoot", "ReadConfiguration", "CertificatePolicy", "CertificateName")
+COMMON_KEYS = ("Quiet", "AcceptWithoutBoot", "ReadConfiguration", "SpreadHeartBeats", "CertificatePolicy", "CertificateName")
 CONFIGURATION_KEYS = (
     *("MaxQueueSize", "Chargers", "IdTags", "CpoName", "CertificateDays", "Repairs", "Models", "Retention"),
     *COMMON_KEYS,

@@ -85,6 +85,8 @@ class ChargerSettings:
     name: str
     authorization: bytes | None = field(default=None, repr=False)
     heartbeat_interval_s: int = 300
+    #: Among many it is told a little less, so that not all of them beat together (REQUIREMENTS C-5).
+    spread_heartbeats: bool = True
     registration: Registration = Registration.ACCEPTED
     #: How long a charger that is not accepted is to wait before it boots again (REQUIREMENTS B-1).
     retry_interval_s: int = 60

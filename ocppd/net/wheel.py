@@ -36,6 +36,7 @@ class Wheel:
         self._timer: DelayedCall | None = None
         #: The second that the timer is set for.
         self._set_for = 0
+        self._turning = False
 
     def __len__(self) -> int:
         return self._waiting
@@ -46,7 +47,7 @@ class Wheel:
         bucket = self._buckets.get(second)
         if bucket is None:
             bucket = self._buckets[second] = set()
-            if self._timer is None or second < self._set_for:
+            if not self._turning and (self._timer is None or second < self._set_for):
                 self._set(second)
         bucket.add(member)
         self._waiting += 1
@@ -73,6 +74,7 @@ class Wheel:
 
     def _turn(self) -> None:
         self._timer = None
+        self._turning = True
         now = self._clock.seconds()
         for second in sorted(second for second in self._buckets if second <= now):
             bucket = self._buckets.pop(second, ())
@@ -83,5 +85,6 @@ class Wheel:
                     member.due()
                 except Exception:  # the boundary: the others are told all the same
                     log.failure("one of those who wait could not be told")
-        if self._buckets and self._timer is None:
+        self._turning = False
+        if self._buckets:
             self._set(min(self._buckets))

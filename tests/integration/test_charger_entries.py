@@ -32,6 +32,7 @@ WHOLE: dict[str, Any] = {
     "quiet": True,
     "acceptWithoutBoot": True,
     "readConfiguration": False,
+    "spreadHeartbeats": False,
     "supplyVoltage": 400,
     "supplyPhases": 1,
     "serialNumber": "S-1",

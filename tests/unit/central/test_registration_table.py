@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.central.registration import asked_message, asks_for_boot, may_receive, may_send, may_wait
+from ocppd.central.registration import CROWD, asked_message, asks_for_boot, may_receive, may_send, may_wait, told_interval_s
 from ocppd.v16.actions import ACTIONS
 from ocppd.v16.codec import build
 from ocppd.v16.core import ResetRequest
@@ -76,3 +76,23 @@ class RegistrationTests(SynchronousTestCase):
         self.assertEqual(asked_message(RESET, "UpdateFirmware"), "FirmwareStatusNotification")
         self.assertEqual(asked_message(RESET, "SignedUpdateFirmware"), "SignedFirmwareStatusNotification")
         self.assertIsNone(asked_message(RESET, "Reset"))
+
+
+class ToldIntervalTests(SynchronousTestCase):
+    """`told_interval_s`."""
+
+    def test_few(self) -> None:
+        """Few chargers are told what is configured."""
+        self.assertEqual({told_interval_s(f"CP{number}", 300, CROWD - 1) for number in range(99)}, {300})
+
+    def test_many(self) -> None:
+        """C-5: many are told up to a tenth less, evenly, and each by its name always the same."""
+        told = [told_interval_s(f"CP{number}", 300, CROWD) for number in range(1000)]
+        self.assertEqual((min(told), max(told)), (271, 300))
+        self.assertTrue(all(20 < told.count(interval) < 50 for interval in range(271, 300)))
+        self.assertEqual(told, [told_interval_s(f"CP{number}", 300, 20_000) for number in range(1000)])
+
+    def test_least(self) -> None:
+        """B-1: no charger is told to beat more often than every ten seconds, unless that is configured."""
+        self.assertEqual({told_interval_s(f"CP{number}", 10, CROWD) for number in range(99)}, {10})
+        self.assertEqual(min(told_interval_s(f"CP{number}", 100, CROWD) for number in range(999)), 91)

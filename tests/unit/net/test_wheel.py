@@ -74,6 +74,15 @@ class WheelTests(SynchronousTestCase):
         self.clock.advance(2)
         self.assertEqual((both[0].told + both[1].told, again.told, len(self.wheel)), (1, 1, 1))
 
+    def test_from_within_for_later(self) -> None:
+        """Who comes in again for later, while others are told, keeps nobody waiting who comes between."""
+        between = One()
+        self.wheel.put(One(lambda: self.wheel.put(One(), 20)), 1)
+        self.wheel.put(between, 2)
+        self.clock.advance(1)
+        self.clock.advance(1)
+        self.assertEqual(between.told, 1)
+
     def test_a_failure(self) -> None:
         """One that fails does not keep the others waiting."""
         broken, other = One(lambda: 1 / 0), One()

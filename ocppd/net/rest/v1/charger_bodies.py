@@ -130,6 +130,7 @@ MEMBERS: Final[Mapping[str, Check]] = {
     "quiet": _flag,
     "acceptWithoutBoot": _flag,
     "readConfiguration": _flag,
+    "spreadHeartbeats": _flag,
     "supplyVoltage": _whole(*limits.SUPPLY_VOLTAGE_BOUNDS_V),
     "supplyPhases": _whole(*limits.SUPPLY_PHASES_BOUNDS),
     "serialNumber": _text(limits.MAX_SERIAL_NUMBER_LENGTH),
