@@ -23,7 +23,7 @@ from ocppd.storage.unit import Unit
 LIMIT = 500
 NAMES = tuple(f"CP{number}" for number in range(LIMIT))
 #: Of one charger's open transactions, or wishes: they were found by an index.
-FOUND = ("SCAN anon_1", "MATERIALIZE anon_1")
+FOUND = ("SCAN anon_1", "MATERIALIZE anon_1", "SCAN newest", "MATERIALIZE newest")
 
 
 class Plans(SynchronousTestCase):
