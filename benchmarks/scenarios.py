@@ -132,7 +132,7 @@ def open_loops(plan: Plan) -> Result:
             progress(f"void: the load generator was {result['lag']:.1f} ms late at p99; {waited}")
         return result
 
-    rounds = in_turn(plan, "open loop", servers.VARIANTS, list(rates), measure)
+    rounds = in_turn(plan, "open loop", (servers.DURABLE,), list(rates), measure)
     return {"cases": [{"chargers": count, "rate": rates[count], "rounds": rounds[count]} for count in rounds]}
 
 
@@ -148,7 +148,8 @@ def idle(plan: Plan) -> Result:
         after = memory(server.pid)
         return {name: (after[name] - before[name]) / count for name in after} | {"total": after["rss"]}
 
-    return {"chargers": count, "rounds": interleaved(plan, "idle chargers", plan.contenders(), count, measure)}
+    others = [each for each in plan.contenders() if each not in (servers.UNRECORDED, servers.MEMORY)]
+    return {"chargers": count, "rounds": interleaved(plan, "idle chargers", others, count, measure)}
 
 
 def reconnect(plan: Plan) -> Result:
@@ -165,7 +166,7 @@ def reconnect(plan: Plan) -> Result:
         used = (cpu_ns(server.pid) - before) / 1e9
         return {"cpu": used, "each": used / count * 1e6, "seconds": result["seconds"]}
 
-    return {"chargers": count, "rounds": interleaved(plan, "reconnect", servers.VARIANTS, count, measure)}
+    return {"chargers": count, "rounds": interleaved(plan, "reconnect", (servers.DURABLE,), count, measure)}
 
 
 def triggers(plan: Plan) -> Result:
@@ -177,7 +178,7 @@ def triggers(plan: Plan) -> Result:
         told: Result = {"url": server.http, "pid": server.pid, "chargers": CHARGERS, "clients": CLIENTS}
         return generator.ask("triggers", **told, seconds=plan.seconds, warm=plan.warm)
 
-    rounds = interleaved(plan, "triggers", servers.VARIANTS, CHARGERS, measure)
+    rounds = interleaved(plan, "triggers", (servers.DURABLE,), CHARGERS, measure)
     return {"chargers": CHARGERS, "clients": CLIENTS, "rounds": rounds}
 
 
