@@ -6,7 +6,7 @@ else goes the ordinary way, which knows all cases: a charger that is not accepte
 while another one is in progress, or with an id that is known; text that is not ASCII, or has escapes; whatever the typed
 decoders refuse; actions with a handler of a user's.
 
-Both ways give the same answers, records and events: the tests of dialogues run over both.
+Both ways give the same answers, records and events: tests of dialogues, statuses, faults and follow-ups run over both.
 """
 
 from __future__ import annotations

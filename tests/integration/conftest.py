@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from ocppd.central import system
+from ocppd.central.express import Express
 from ocppd.net import fast_frames
 from support.central import Running, chargers
 
@@ -36,3 +38,12 @@ def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """Once with the short way of text messages, once without it, as where a version of Autobahn lacks a part of it."""
     if request.param == "long":
         monkeypatch.setattr(fast_frames, "READING", ("no such part",))
+
+
+@pytest.fixture(params=["express", "ordinary"])
+def both_lanes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once with the express way for whatever it takes, from the first message on, once without it."""
+    if request.param == "express":
+        monkeypatch.setattr(system, "FIRST_LOOKS", 0)
+    else:
+        monkeypatch.setattr(Express, "take", lambda *_: False)

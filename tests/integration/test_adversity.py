@@ -39,6 +39,7 @@ from support.wire import (
 )
 
 ensure = pytest_twisted.ensureDeferred
+pytestmark = pytest.mark.usefixtures("both_lanes")
 CLEAR = ClearCacheRequest()
 STOP = {"transactionId": 1, "meterStop": 150, "timestamp": "2026-03-04T06:00:00Z"}
 UNREADABLE = ("", "garbage", "2026-13-45T00:00:00Z", "0001-01-01T00:00:00+14:00")

@@ -13,6 +13,7 @@ from support.dialogue import ChargePoint, now
 from support.rest import Served
 
 ensure = pytest_twisted.ensureDeferred
+pytestmark = pytest.mark.usefixtures("both_lanes")
 
 TAGS = (
     IdTagSettings(id_tag="GOOD"),

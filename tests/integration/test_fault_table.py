@@ -18,6 +18,7 @@ from support.peer import connect
 from support.wire import BOOT, START, STATUS, booted, is_error, journal, refuse_writes, use
 
 ensure = pytest_twisted.ensureDeferred
+pytestmark = pytest.mark.usefixtures("both_lanes")
 #: Stands in every payload that is refused, and must not come back.
 MARK = "hunter2"
 #: What is expected where the message is answered CALLRESULT.

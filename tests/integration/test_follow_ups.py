@@ -16,6 +16,7 @@ from support.dialogue import ChargePoint
 from support.rest import Served
 
 ensure = pytest_twisted.ensureDeferred
+pytestmark = pytest.mark.usefixtures("both_lanes")
 
 
 @pytest_twisted.async_yield_fixture

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import pytest_twisted
 
 from support.dialogue import ChargePoint, now
 from support.rest import Served
 
 ensure = pytest_twisted.ensureDeferred
+pytestmark = pytest.mark.usefixtures("both_lanes")
 
 
 @pytest_twisted.async_yield_fixture
