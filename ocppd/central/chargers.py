@@ -17,6 +17,7 @@ from ocppd.central.recent import Recent
 from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Configuration
 from ocppd.errors import UnknownCharger
+from ocppd.ocppj.session import Memory
 from ocppd.storage.records.registry import UnknownIdentity
 
 #: H-5: identities that tried to connect and are not known, of which the records are not told yet. A flood of names is cut off.
@@ -32,6 +33,8 @@ class Chargers:
         self._clock = clock
         self._connections: dict[str, Connection] = {}
         self._recent = Recent()
+        #: What sessions keep to be repeated.
+        self.memory = Memory()
         self._unknown: dict[str, UnknownIdentity] = {}
         self._emptied: Deferred[None] | None = None
         #: Handshakes that the records have been asked about, by name.
@@ -126,6 +129,7 @@ class Chargers:
         if older is not None and older.generation > connection.generation:
             return False
         self._connections[connection.name] = connection
+        self.memory.share(len(self._connections))
         if older is not None:
             kept = older.close_calls()
             if kept:
@@ -138,6 +142,7 @@ class Chargers:
         """The connection is gone; only its own generation is touched."""
         if self._connections.get(connection.name) is connection:
             del self._connections[connection.name]
+            self.memory.share(len(self._connections))
         if not self._connections and self._emptied is not None:
             emptied, self._emptied = self._emptied, None
             emptied.callback(None)

@@ -23,7 +23,7 @@ from ocppd.clock import Clock, now_ms
 from ocppd.config import ChargerSettings, Mode
 from ocppd.errors import ErrorCode
 from ocppd.ocppj.frames import Call, CallError, CallResult, call_error_frame, read_at_once, shown_action
-from ocppd.ocppj.session import Answered, CallReceived, Close, Event, Ignored, Odd, Refused, Send, Session, Stray
+from ocppd.ocppj.session import Answered, CallReceived, Close, Event, Ignored, Memory, Odd, Refused, Send, Session, Stray
 from ocppd.storage.api import MessageRecords
 from ocppd.storage.records import ConnectedCharger
 from ocppd.v16.codec import verify
@@ -91,6 +91,8 @@ class Wiring:
 
     clock: Clock
     storage: MessageRecords
+    #: What the sessions of all connections share.
+    memory: Memory
     #: Runs a CALL of the charger; gives the answer frame, at once or later, and never fails.
     dispatch: Callable[[Connection, Call], bytes | Deferred[bytes]]
     #: Answers a CALL, that came as these bytes at this time (s), by the short way; whether it could.
@@ -139,7 +141,7 @@ class Connection:
         self.returned = known.registration is RegistrationStatus.ACCEPTED
         self._wiring = wiring
         self.connected_ms = self.last_seen_ms = now_ms(wiring.clock)
-        self.session = Session(strict=self.strict)
+        self.session = Session(strict=self.strict, memory=wiring.memory)
         # The others are made when they are needed: there are thousands of connections on which nothing happens.
         self._outbox: Outbox | None = None
         self._follow_ups: tuple[Message, ...] = ()

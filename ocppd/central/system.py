@@ -152,6 +152,7 @@ class CentralSystem:
         return Wiring(
             clock=clock,
             storage=self._storage,
+            memory=self.chargers.memory,
             dispatch=dispatch,
             express=express.take,
             ended=self._ends.ended,

@@ -28,8 +28,11 @@ INBOUND_BYTES_LIMIT: Final = 8 * 1024 * 1024
 #: F-6: answers that are kept to be repeated, and for how long.
 REPEATS_KEPT: Final = 100
 REPEATS_KEPT_S: Final = 600.0
-#: As many more may be kept until the oldest ones are forgotten, all at once.
-REPEATS_SLACK: Final = 28
+#: The same of all sessions that share a memory, at 400 bytes each; and how many of one session are kept whatever the others do.
+REPEATS_OF_ALL: Final = 100_000
+LEAST_REPEATS: Final = 10
+#: A part of them more may be kept until the oldest ones are forgotten, all at once.
+REPEATS_SLACK: Final = 0.25
 #: F-8: timed-out calls whose late answer is still recognised on this connection.
 ABANDONED_KEPT: Final = 100
 
@@ -113,16 +116,32 @@ class _Repeatable(msgspec.Struct, gc=False):
     answer: bytes | None = None
 
 
+class Memory:
+    """How many answers a session keeps to be repeated: fewer where many share it. A repeat nearly always comes at once."""
+
+    __slots__ = ("kept", "most")
+
+    def __init__(self) -> None:
+        self.share(1)
+
+    def share(self, sessions: int) -> None:
+        """So many sessions share it now."""
+        self.kept = max(LEAST_REPEATS, min(REPEATS_KEPT, REPEATS_OF_ALL // max(1, sessions)))
+        self.most = int(self.kept * (1 + REPEATS_SLACK))
+
+
 class Session:
     """The state of one connection. Every method returns at once; `receive` raises nothing, whatever the bytes."""
 
     __slots__ = (
-        *("_abandoned", "_current", "_forget_at", "_outstanding", "_repeatables"),
+        *("_abandoned", "_current", "_forget_at", "_memory", "_outstanding", "_repeatables"),
         *("_unreadable", "_waiting", "_waiting_bytes", "strict"),
     )
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, *, strict: bool = False, memory: Memory | None = None) -> None:
+        """`memory` is what it shares with others."""
         self.strict = strict
+        self._memory = Memory() if memory is None else memory
         self._current: Call | None = None
         #: Made when they are needed, as most connections never do.
         self._waiting: deque[Call] | None = None
@@ -190,7 +209,7 @@ class Session:
             return False
         self._unreadable = 0
         repeatables[call.message_id] = _Repeatable(_digest(call), now, frame)
-        if now >= self._forget_at or len(repeatables) > REPEATS_KEPT + REPEATS_SLACK:
+        if now >= self._forget_at or len(repeatables) > self._memory.most:
             self._forget_old(now)
         return True
 
@@ -239,7 +258,7 @@ class Session:
                 known.at = now
             else:
                 del self._repeatables[call.message_id]
-        if now >= self._forget_at or len(self._repeatables) > REPEATS_KEPT + REPEATS_SLACK:
+        if now >= self._forget_at or len(self._repeatables) > self._memory.most:
             self._forget_old(now)
         self._current = self._waiting.popleft() if self._waiting else None
         if self._current is not None:
@@ -249,7 +268,7 @@ class Session:
     def _forget_old(self, now: float) -> None:
         while self._repeatables:
             oldest_id, oldest = next(iter(self._repeatables.items()))
-            if oldest.answer is None or (len(self._repeatables) <= REPEATS_KEPT and now - oldest.at <= REPEATS_KEPT_S):
+            if oldest.answer is None or (len(self._repeatables) <= self._memory.kept and now - oldest.at <= REPEATS_KEPT_S):
                 self._forget_at = oldest.at + REPEATS_KEPT_S
                 return
             del self._repeatables[oldest_id]

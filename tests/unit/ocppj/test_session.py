@@ -12,6 +12,7 @@ from ocppd.ocppj.frames import Call, CallError, CallResult, call_frame, call_res
 from ocppd.ocppj.session import (
     ABANDONED_KEPT,
     INBOUND_LIMIT,
+    LEAST_REPEATS,
     REPEATS_KEPT,
     REPEATS_KEPT_S,
     REPEATS_SLACK,
@@ -20,6 +21,7 @@ from ocppd.ocppj.session import (
     CallReceived,
     Close,
     Ignored,
+    Memory,
     Odd,
     Refused,
     Send,
@@ -107,9 +109,23 @@ class InboundTests(SynchronousTestCase):
         self.assertIsInstance(session.receive(heartbeat(), REPEATS_KEPT_S + 1)[0], CallReceived)
         session = Session()
         session.answered(received(session, heartbeat("old")), ANSWER, 0)
-        for number in range(REPEATS_KEPT + REPEATS_SLACK):
+        for number in range(int(REPEATS_KEPT * (1 + REPEATS_SLACK)) + 1):
             session.answered(received(session, heartbeat(str(number))), ANSWER, 0)
         self.assertIsInstance(session.receive(heartbeat("old"), 0)[0], CallReceived)
+
+    def test_repeats_of_many_sessions(self) -> None:
+        """Sessions that share a memory keep fewer answers the more they are, and at least the last ten."""
+        memory = Memory()
+        session = Session(memory=memory)
+        for sessions, kept in ((1, REPEATS_KEPT), (2_000, 50), (10_000, LEAST_REPEATS), (50_000, LEAST_REPEATS)):
+            memory.share(sessions)
+            last = 2 * REPEATS_KEPT
+            for number in range(last + 1):
+                session.answered(received(session, heartbeat(f"{sessions}-{number}")), ANSWER, 0)
+            answers = [session.receive(heartbeat(f"{sessions}-{last - back}"), 0)[0] for back in range(kept)]
+            self.assertEqual(answers, [Send(ANSWER)] * kept)
+            self.assertIsInstance(session.receive(heartbeat(f"{sessions}-{last - memory.most}"), 0)[0], CallReceived)
+            session.answered(session.current, ANSWER, 0)
 
     def test_malformed_calls_are_answered(self) -> None:
         """FR-06: a CALL of the wrong shape is answered FormationViolation with its id (F-11)."""
