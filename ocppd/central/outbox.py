@@ -6,7 +6,6 @@ HTTP nor what becomes of an answer: ends are handed to `ended`.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, Protocol
@@ -79,7 +78,7 @@ class Outbox:
         self._ended = ended
         self._requeue = requeue
         self._tell_stalled = stalled
-        self._queue: deque[PendingCall] = deque()
+        self._queue: list[PendingCall] = []
         #: The call that has the slot: being committed, held back, or written and unanswered.
         self._current: PendingCall | None = None
         self._committed = False
@@ -121,7 +120,7 @@ class Outbox:
         """Queue what an older connection of the charger had not written, in the order in which it was accepted."""
         missing = [call for call in calls if not self.holds(call.message_id)]
         if missing:
-            self._queue = deque(sorted([*missing, *self._queue], key=lambda call: call.sequence))
+            self._queue = sorted([*missing, *self._queue], key=lambda call: call.sequence)
 
     def start(self, call: PendingCall) -> None:
         """Give the slot to a call that is being journaled as `sent`; only while `idle`. `sent` or `abandon` follows."""
@@ -151,10 +150,10 @@ class Outbox:
             call = self._queue[0]
             at_ms = now_ms(self._clock)
             if call.expires_ms <= at_ms:
-                self._queue.popleft()
+                self._queue.pop(0)
                 self._ended(call, call.expired(at_ms))
             elif may_send(self._line.registration, call.request, call.action):
-                self._queue.popleft()
+                self._queue.pop(0)
                 self._occupy(call)
                 call.sent_ms = at_ms
                 sent = self._storage.call_sent(call.message_id, self._line.generation, at_ms)
@@ -162,7 +161,7 @@ class Outbox:
             elif may_wait(self._line.registration, call.request, call.action):
                 return
             else:
-                self._queue.popleft()
+                self._queue.pop(0)
                 self._ended(call, call.forbidden(why_not(self._line.registration, call.request), at_ms))
 
     def _occupy(self, call: PendingCall) -> None:
@@ -198,7 +197,7 @@ class Outbox:
         self._stalled = True
         self._tell_stalled(call.charger)
         if self._current is call:
-            self._queue.appendleft(call)
+            self._queue.insert(0, call)
             self._session.release(call.message_id)
             self._current = None
 

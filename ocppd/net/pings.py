@@ -52,7 +52,9 @@ class Pings:
         own: Any = self
         self.wait_no_more()
         if interval_s:
-            share = len(own.factory.wheel) * _EVENLY % 1
+            factory = own.factory
+            factory.opened = factory.opened + 1 if len(factory.wheel) else 0  # one that is alone waits the whole interval
+            share = factory.opened * _EVENLY % 1
             self._wait(interval_s * (1 - SPREAD * share))
 
     def wait_no_more(self) -> None:

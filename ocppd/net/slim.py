@@ -22,7 +22,14 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ocppd.net.fast_frames import MASKED, TWO_BYTES, unmasked
+
 log = Logger()
+
+#: FIN and opcode 10.
+PONG: Final = 0x8A
+#: Two bytes of head and four of mask.
+PONG_HEAD: Final = 6
 
 T = TypeVar("T")
 
@@ -96,8 +103,17 @@ class Slim:
             super().connectionLost(reason)  # type: ignore[misc]
 
     def dataReceived(self, data: bytes) -> None:
-        """Something came. Without the texts that Autobahn makes of that for a log that nobody reads."""
+        """Something came. Without the texts that Autobahn makes of that for a log that nobody reads.
+
+        A whole pong that comes alone is told at once: by the long way it would leave a masker and a dozen attributes behind.
+        """
         own: Any = self
+        if self.slim and len(data) >= PONG_HEAD and data[0] == PONG and len(data) == data[1] - MASKED + PONG_HEAD:
+            quiet = own.state == WebSocketProtocol.STATE_OPEN and own.current_frame is None
+            if quiet and not (own.data or own.inside_message or own.autoPingPending) and data[1] < MASKED + TWO_BYTES:
+                own.trafficStats.incomingOctetsWireLevel += len(data)
+                own.onPong(unmasked(data, PONG_HEAD, len(data) - PONG_HEAD))
+                return
         own._dataReceived(data)
 
     def drop_leftovers(self) -> None:

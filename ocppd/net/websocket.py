@@ -384,6 +384,8 @@ class ChargerFactory(WebSocketServerFactory):
             allowNullOrigin=True,
         )
         self.wheel = Wheel(door.clock)
+        #: Connections since there was none.
+        self.opened = 0
         self.protocol = slimmed(ChargerProtocol, self)
 
     def looked_up(self, result: Any) -> Any:

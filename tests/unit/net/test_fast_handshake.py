@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ocppd.net.fast_handshake import FastHandshake, read_upgrade
 from ocppd.net.slim import slimmed
-from support.wire import TEXT, frame
+from support.wire import PONG, TEXT, frame
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 USUAL = ("Host: localhost:9033", "Upgrade: websocket", "Connection: Upgrade", KEY, "Sec-WebSocket-Version: 13")
@@ -57,6 +57,9 @@ class Long(WebSocketServerProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         self.told.append((payload, isBinary))
+
+    def onPong(self, payload: bytes) -> None:
+        self.told.append(("pong", payload))
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self.told.append(("closed", code))
@@ -131,7 +134,7 @@ class FastHandshakeTests(SynchronousTestCase):
         st.lists(st.sampled_from(USUAL), max_size=1),
         st.lists(ODDITIES, max_size=2),
         st.booleans(),
-        st.sampled_from([b"", frame(TEXT, b"hello"), b"\x81"]),
+        st.sampled_from([b"", frame(TEXT, b"hello"), frame(PONG, b"time"), b"\x81"]),
         st.lists(st.integers(0, 400), max_size=3),
     )
     def test_both_ways_are_one(
@@ -152,6 +155,16 @@ class FastHandshakeTests(SynchronousTestCase):
         protocol.dataReceived(request(*USUAL, OFFER, "User-Agent: charger/1.0", "Authorization: Basic Q1AxOnB3"))
         self.assertEqual(protocol.told, [("/x/CP1", "Basic Q1AxOnB3", ["ocpp1.6"]), "open"])
         self.assertEqual(set(vars(protocol)), {"factory", "transport", "connected", "told", "state", "data"})
+
+    @given(st.binary(max_size=130), st.booleans(), st.booleans(), st.sampled_from([0, 0, 4]), st.booleans())
+    def test_pongs(self, payload: bytes, fin: bool, masked: bool, rsv: int, inside: bool) -> None:
+        """A pong is told as Autobahn tells it, whatever is wrong, alone or within a message, and leaves nothing behind."""
+        pieces = [request(*USUAL, OFFER), *([frame(TEXT, b"hel", fin=False)] if inside else [])]
+        pieces.append(frame(PONG, payload, fin=fin, masked=masked, rsv=rsv))
+        short = made(Short, slim=True)
+        self.assertEqual(came(short, pieces), came(made(Long, slim=False), pieces))
+        if fin and masked and not (rsv or inside) and len(payload) < 126:
+            self.assertNotIn("current_frame", vars(short))
 
     def test_leftovers_of_the_long_way(self) -> None:
         """What the long way leaves behind can be dropped: the connection goes on without it."""

@@ -53,7 +53,7 @@ class PingsTests(SynchronousTestCase):
         self.clock.advance(START_S)
         self.wheel = Wheel(self.clock)
         door = SimpleNamespace(clock=self.clock)
-        self.factory = SimpleNamespace(wheel=self.wheel, autoPingTimeout=PONG_TIMEOUT_S, door=door)
+        self.factory = SimpleNamespace(wheel=self.wheel, opened=0, autoPingTimeout=PONG_TIMEOUT_S, door=door)
 
     def peer(self, interval_s: float) -> Peer:
         """One whose handshake has just been completed."""
@@ -118,7 +118,11 @@ class PingsTests(SynchronousTestCase):
 
     def test_many_at_once(self) -> None:
         """Those who come together are not pinged together: each second about as many as any other."""
-        peers = [self.peer(60) for _ in range(3000)]
+        peers = [Peer(self.factory, 60) for _ in range(3000)]
+        for peer in peers:
+            peer.await_handshake()
+        for peer in peers:
+            peer.begin_pings(60)
         self.seconds(60)
         for peer in peers:
             peer.speak()
