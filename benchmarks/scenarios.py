@@ -148,7 +148,7 @@ def idle(plan: Plan) -> Result:
         after = memory(server.pid)
         return {name: (after[name] - before[name]) / count for name in after} | {"total": after["rss"]}
 
-    others = [each for each in plan.contenders() if each not in (servers.UNRECORDED, servers.MEMORY)]
+    others = (servers.PICOWS, servers.AUTOBAHN, servers.DURABLE)
     return {"chargers": count, "rounds": interleaved(plan, "idle chargers", others, count, measure)}
 
 
