@@ -19,14 +19,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-MEASURANDS = (
-    ("Energy.Active.Import.Register", "Wh"),
-    ("Power.Active.Import", "W"),
-    ("Current.Import", "A"),
-    ("Voltage", "V"),
-    ("SoC", "Percent"),
-    ("Temperature", "Celsius"),
-)
+from frames import MEASURANDS
 
 
 def masked(payload: bytes) -> bytes:

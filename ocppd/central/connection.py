@@ -233,7 +233,7 @@ class Connection:
         call = read_at_once(data)
         if call is None:
             self._apply(self.session.receive(data, now))
-        elif self._applying or not self._wiring.express(self, call, data, now):
+        elif self._applying or self._closed or not self._wiring.express(self, call, data, now):
             self._apply(self.session.called(call, now))
 
     def alive(self) -> None:
@@ -329,8 +329,8 @@ class Connection:
         return [send, AFTER_ANSWER, *further]
 
     def give(self, call: Call, frame: bytes) -> None:
-        """Write the answer to the call in progress, which came by the short way; then as ever."""
-        if self._closed:
+        """Write the answer to the call in progress, which came by the short way; then as ever. One is all that it gets."""
+        if self._closed or self.session.current is not call:
             return
         following = self.session.finish(call, frame, self._wiring.clock.seconds())
         self.answer(frame)

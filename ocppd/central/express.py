@@ -100,7 +100,14 @@ class Express:
         way = self._ways.get(call.action)
         if way is None or passenger.registration is not RegistrationStatus.ACCEPTED or passenger.strict:
             return False
-        return way(passenger, call, data, now)
+        try:
+            return way(passenger, call, data, now)
+        except Exception:  # the boundary: a bug costs one message
+            if passenger.session.current is not call:
+                log.failure("{charger}: the express way of a call failed", charger=passenger.name)
+                return False
+            self.failed(passenger, call, Failure())
+            return True
 
     def _heartbeat(self, passenger: Passenger, call: Call, _: bytes, now: float) -> bool:
         now_ms = int(now * 1000)
@@ -162,11 +169,13 @@ class Express:
 
     def recorded(self, passenger: Passenger, call: Call, frame: bytes) -> None:
         """A call is on disk with this answer."""
-        if self._watchers.want(passenger.name, call.action):
-            # It was let go of meanwhile: it is wanted so seldom that it is rather read once more than kept by all.
-            decode, answer = _WANTED[call.action]
-            self._watchers.received(passenger, call.action, decode(call.payload), answer)
-        passenger.give(call, frame)
+        try:
+            if self._watchers.want(passenger.name, call.action):
+                # It was let go of meanwhile: it is wanted so seldom that it is rather read once more than kept by all.
+                decode, answer = _WANTED[call.action]
+                self._watchers.received(passenger, call.action, decode(call.payload), answer)
+        finally:
+            passenger.give(call, frame)
 
     def failed(self, passenger: Passenger, call: Call, failure: Failure) -> None:
         """It is not: InternalError, so that the charger repeats it (E-1)."""

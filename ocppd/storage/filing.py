@@ -64,7 +64,7 @@ def file(unit: Unit) -> bool:
 def written_back(unit: Unit) -> None:
     """Of SQLite, on a reader's thread: write the WAL back into the file, so that no commit of the writer's has to.
 
-    It comes to a thousand pages otherwise, from all over the file, which takes several times as long as a portion.
+    It comes to ten thousand pages otherwise, from all over the file, which takes several times as long as a portion.
     """
     connection = unit.connection
     if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA query_only").scalar():

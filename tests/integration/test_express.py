@@ -9,7 +9,8 @@ import pytest_twisted
 
 from ocppd.central import express
 from ocppd.central.conformance import FIRST_LOOKS
-from support.wire import booted
+from ocppd.central.watching import Watchers
+from support.wire import booted, is_error
 
 ensure = pytest_twisted.ensureDeferred
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
@@ -28,3 +29,33 @@ async def test_looks_are_limited(start: Any, monkeypatch: pytest.MonkeyPatch, a_
         assert (await peer.call("StatusNotification", STATUS))[2] == {}
     assert before <= FIRST_LOOKS
     assert before - connection.looks == looked_at
+
+
+def broken(*_: Any) -> Any:
+    """Stands for a bug."""
+    raise ZeroDivisionError
+
+
+@ensure
+async def test_a_bug_costs_one_message(start: Any, monkeypatch: pytest.MonkeyPatch, logged_errors: Any) -> None:
+    """Where the short way stumbles once a call is taken, that is InternalError, and the next one is answered as ever."""
+    monkeypatch.setattr(express, "LOOKS_A_SECOND", 0)
+    peer = await booted(start())
+    with monkeypatch.context() as patched:
+        patched.setattr(express, "status_of", broken)
+        assert is_error(await peer.call("StatusNotification", STATUS), "InternalError")
+    assert logged_errors.flush()
+    assert (await peer.call("StatusNotification", STATUS))[2] == {}
+
+
+@ensure
+async def test_a_bug_of_a_follower_costs_nothing(start: Any, monkeypatch: pytest.MonkeyPatch, logged_errors: Any) -> None:
+    """Where whoever follows a message stumbles over it, its charger is answered all the same, and goes on."""
+    monkeypatch.setattr(express, "LOOKS_A_SECOND", 0)
+    peer = await booted(start())
+    with monkeypatch.context() as patched:
+        patched.setattr(Watchers, "want", broken)
+        assert (await peer.call("StatusNotification", STATUS))[2] == {}
+        assert "currentTime" in (await peer.call("Heartbeat", {}))[2]
+    assert logged_errors.flush()
+    assert (await peer.call("StatusNotification", STATUS))[2] == {}
