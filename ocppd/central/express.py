@@ -42,11 +42,14 @@ REFUSED_BY_DECODER: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 _status_notification = msgspec.json.Decoder(core.StatusNotificationRequest).decode
 _meter_values = msgspec.json.Decoder(core.MeterValuesRequest).decode
-_HEARTBEAT: Final = core.HeartbeatRequest()
-#: What watchers are given of a recorded message: how it is read, and its answer.
-_WANTED: Final[dict[str, tuple[Callable[[bytes], Message], Message]]] = {
-    "MeterValues": (_meter_values, core.MeterValuesConfirmation()),
-    "StatusNotification": (_status_notification, core.StatusNotificationConfirmation()),
+#: What watchers are given of a message: how it is read, and its answer at that time (ms).
+_WANTED: Final[dict[str, tuple[Callable[[bytes], Message], Callable[[int], Message]]]] = {
+    "Heartbeat": (
+        lambda _: core.HeartbeatRequest(),
+        lambda now_ms: core.HeartbeatConfirmation(current_time=format_timestamp(now_ms)),
+    ),
+    "MeterValues": (_meter_values, lambda _: core.MeterValuesConfirmation()),
+    "StatusNotification": (_status_notification, lambda _: core.StatusNotificationConfirmation()),
 }
 
 
@@ -119,9 +122,7 @@ class Express:
             return False
         self._observe(passenger.name, now_ms, call, frame)
         passenger.answer(frame)
-        if self._watchers.want(passenger.name, call.action):
-            answer = core.HeartbeatConfirmation(current_time=format_timestamp(now_ms))
-            self._watchers.received(passenger, call.action, _HEARTBEAT, answer)
+        self._tell(passenger, call, now_ms)
         return True
 
     def _status_notification(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
@@ -169,13 +170,17 @@ class Express:
 
     def recorded(self, passenger: Passenger, call: Call, frame: bytes) -> None:
         """A call is on disk with this answer."""
+        self._tell(passenger, call, 0)
+        passenger.give(call, frame)
+
+    def _tell(self, passenger: Passenger, call: Call, now_ms: int) -> None:
+        """Tell who follows such messages of this charger. It was let go of meanwhile: that is rare, so it is read once more."""
         try:
             if self._watchers.want(passenger.name, call.action):
-                # It was let go of meanwhile: it is wanted so seldom that it is rather read once more than kept by all.
                 decode, answer = _WANTED[call.action]
-                self._watchers.received(passenger, call.action, decode(call.payload), answer)
-        finally:
-            passenger.give(call, frame)
+                self._watchers.received(passenger, call.action, decode(call.payload), answer(now_ms))
+        except Exception:  # the boundary: the charger has its answer
+            log.failure("{charger}: {action} could not be followed", charger=passenger.name, action=call.action)
 
     def failed(self, passenger: Passenger, call: Call, failure: Failure) -> None:
         """It is not: InternalError, so that the charger repeats it (E-1)."""
