@@ -40,6 +40,8 @@ log = Logger()
 _OF_CONFIGURATION: Final = (GetConfigurationRequest, ChangeConfigurationRequest)
 #: A charger that has told statuses after its boot, and no more for so long, may be asked before its minute is over.
 CALM_MS: Final = 10_000
+#: Another status within so long of the last one makes no difference to that.
+UNCALM_MS: Final = 1_000
 #: At the end of that minute at the latest the records say what is due.
 SETTLING_MS: Final = 60_000
 #: Readings of one node at the same time: a hundred chargers that come back together are not all asked together.
@@ -78,7 +80,13 @@ class ConfigurationWatcher(Watcher):
 
     def wants(self, charger: str, action: str) -> bool:
         """Statuses matter in the first minute after a boot."""
-        return action != "StatusNotification" or charger in self._booted
+        if action != "StatusNotification":
+            return True
+        booted = self._booted.get(charger)
+        if booted is None:
+            return False
+        _, status_ms = booted
+        return status_ms is None or not 0 <= now_ms(self._clock) - status_ms < UNCALM_MS
 
     def received(self, charger: Charger, request: Message, answer: Message) -> None:
         """A boot begins a minute of silence; statuses tell when it may end."""

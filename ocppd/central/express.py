@@ -32,8 +32,9 @@ from ocppd.v16.types import Message, RegistrationStatus
 
 log = Logger()
 
-#: Messages that are looked at more closely in a second, at some 150 µs each; the others of these chargers wait for their turn.
-LOOKS_A_SECOND: Final = 200
+#: Messages that are looked at more closely in a while (s), at some 150 µs each; the others of these chargers wait for their turn.
+LOOKS: Final = 2
+LOOKS_S: Final = 0.01
 #: What a number of a message may be, so that every database takes it.
 LEAST: Final = -(2**63)
 MOST: Final = 2**63 - 1
@@ -95,7 +96,7 @@ class Express:
             "StatusNotification": self._status_notification,
         }
         self._second, self._instant = 0, b""
-        self._looked_second, self._looks_left = 0, 0
+        self._looks_until, self._looks_left = 0.0, 0
         self._ways = {action: way for action, way in ways.items() if action not in ordinary}
 
     def take(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
@@ -126,7 +127,7 @@ class Express:
         return True
 
     def _status_notification(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
-        if b"\\" in data or not data.isascii() or (passenger.looks and self._may_look(int(now))):
+        if b"\\" in data or not data.isascii() or (passenger.looks and self._may_look(now)):
             return False
         try:
             request = _status_notification(call.payload)
@@ -142,7 +143,7 @@ class Express:
         return True
 
     def _meter_values(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
-        if b"\\" in data or not data.isascii() or (passenger.looks and self._may_look(int(now))):
+        if b"\\" in data or not data.isascii() or (passenger.looks and self._may_look(now)):
             return False
         try:
             request = _meter_values(call.payload)
@@ -161,10 +162,10 @@ class Express:
         self._records.meter_values_received(message, request.connector_id, named, elements, _Ride(self, passenger, call, frame))
         return True
 
-    def _may_look(self, second: int) -> bool:
+    def _may_look(self, now: float) -> bool:
         """Whether a message that could be looked at more closely is to be: after a storm not all chargers' first ones are."""
-        if second != self._looked_second:
-            self._looked_second, self._looks_left = second, LOOKS_A_SECOND
+        if not 0.0 < self._looks_until - now <= LOOKS_S:  # it is over, or the clock was set
+            self._looks_until, self._looks_left = now + LOOKS_S, LOOKS
         self._looks_left -= 1
         return self._looks_left >= 0
 

@@ -45,6 +45,10 @@ class _RawMeterValues(msgspec.Struct, rename="camel", gc=False):
     transaction_data: list[_RawElement] = msgspec.field(default_factory=list)
 
 
+#: What comes before the samples of an element, and after those that a payload ends with.
+_KEY: Final = b'"sampledValue":'
+_END: Final = b"]}]}"
+
 _raw = msgspec.json.Decoder(_RawMeterValues).decode
 _samples = msgspec.json.Decoder().decode
 
@@ -54,10 +58,12 @@ def elements_of(payload: bytes, decoded: tuple[MeterValue, ...]) -> tuple[MeterV
 
     `decoded` is the same list as it was read, repairs included.
     """
+    if len(decoded) == 1:
+        samples = _samples_at_the_end(payload) if decoded[0].sampled_value else None
+        if samples is not None:
+            return (MeterValueElement(told_instant(decoded[0].timestamp), samples),)
     try:
         message = _raw(payload)
-        if len(decoded) == 1 == len(message.meter_value) and not message.transaction_data:  # as nearly all are
-            return (MeterValueElement(told_instant(decoded[0].timestamp), bytes(message.meter_value[0].sampled_value).decode()),)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         texts = [encode_samples(element) for element in decoded]
     else:
@@ -67,6 +73,18 @@ def elements_of(payload: bytes, decoded: tuple[MeterValue, ...]) -> tuple[MeterV
         if len(texts) != len(decoded):
             texts = [encode_samples(element) for element in decoded]
     return tuple(MeterValueElement(told_instant(element.timestamp), text) for element, text in zip(decoded, texts, strict=True))
+
+
+def _samples_at_the_end(payload: bytes) -> str | None:
+    """The samples of the one element of a payload, where they are plainly what it ends with, as nearly all write it."""
+    if payload[-4:] != _END or b"\\" in payload:
+        return None
+    begin = payload.find(_KEY) + len(_KEY)
+    samples = payload[begin:-3]
+    # No other bracket: nothing is behind them. No escapes and one such key: it is no text, and none but the element's.
+    if begin < len(_KEY) or samples[:1] != b"[" or samples.find(b"]") != len(samples) - 1 or payload.find(_KEY, begin) >= 0:
+        return None
+    return samples.decode("utf-8", "replace")
 
 
 def encode_samples(element: MeterValue) -> str:

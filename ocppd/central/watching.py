@@ -57,31 +57,29 @@ class Awaited:
     """Messages of chargers that somebody waits for at the moment. Empty nearly always, which is what it is made for."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[str, str], list[tuple[Callable[[Message], bool], int]]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._open)
+        #: By charger and action. To be read only.
+        self.open: dict[tuple[str, str], list[tuple[Callable[[Message], bool], int]]] = {}
 
     def expect(self, charger: str, action: str, heard: Callable[[Message], bool], until_ms: int) -> None:
         """Tell `heard` of such messages until it says that it was the one, or until then."""
-        self._open.setdefault((charger, action), []).append((heard, until_ms))
+        self.open.setdefault((charger, action), []).append((heard, until_ms))
 
     def heard(self, charger: str, action: str, request: Message) -> None:
         """A message came."""
-        waiting = self._open.pop((charger, action), None)
+        waiting = self.open.pop((charger, action), None)
         if waiting is not None:
             self._keep((charger, action), [each for each in waiting if not each[0](request)])
 
     def forget(self, now_ms: int) -> None:
         """Nobody waits any longer than he said."""
-        for key, waiting in list(self._open.items()):
+        for key, waiting in list(self.open.items()):
             self._keep(key, [each for each in waiting if each[1] > now_ms])
 
     def _keep(self, key: tuple[str, str], waiting: list[tuple[Callable[[Message], bool], int]]) -> None:
         if waiting:
-            self._open[key] = waiting
+            self.open[key] = waiting
         else:
-            self._open.pop(key, None)
+            self.open.pop(key, None)
 
 
 class Watched:
@@ -125,18 +123,21 @@ class Watchers:
         self._all = tuple(watchers)
         self._of_connections = [each for each in self._all if type(each).connected is not Watcher.connected]
         self._of_message = {name: [each for each in self._all if name in each.messages] for name in _named(self._all, "messages")}
+        self._wants = {name: [each.wants for each in watchers] for name, watchers in self._of_message.items()}
         self._of_call = {name: [each for each in self._all if name in each.calls] for name in _named(self._all, "calls")}
 
     def want(self, charger: str, action: str) -> bool:
         """Whether a message of this action may concern anybody, of this charger now."""
-        if self._awaited:
+        if self._awaited.open:
             return True
-        watchers = self._of_message.get(action)
-        return watchers is not None and any(each.wants(charger, action) for each in watchers)
+        for wants in self._wants.get(action, ()):  # noqa: SIM110 - a generator costs more than all that it asks
+            if wants(charger, action):
+                return True
+        return False
 
     def received(self, charger: Charger, action: str, request: Message, answer: Message) -> None:
         """Tell those whom a message concerns."""
-        if self._awaited:
+        if self._awaited.open:
             self._awaited.heard(charger.name, action, request)
         watchers = self._of_message.get(action)
         if watchers is not None:

@@ -14,14 +14,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from autobahn.websocket.protocol import WebSocketProtocol
-from autobahn.websocket.xormasker import create_xor_masker
 from twisted.internet import tcp
 
-try:  # Autobahn's masker in C, without the objects that it is wrapped in for each frame
-    from _nvx_xormasker import ffi as _ffi
-    from _nvx_xormasker import lib as _lib
-except ImportError:  # Autobahn was built without it
-    _ffi = _lib = None
+try:  # in C: one call, where Autobahn's takes an object of C around it and four
+    from websockets.speedups import apply_mask
+except ImportError:  # no wheel for this platform, and no compiler either
+    from websockets.utils import apply_mask
 
 #: FIN and opcode 1: a whole text message.
 WHOLE_TEXT: Final = 0x81
@@ -31,11 +29,6 @@ LEAST_HEAD: Final = 6
 #: What seven bits of the head say where the length is in the next two bytes, or the next eight.
 TWO_BYTES: Final = 126
 LONGEST: Final = 0xFFFF
-#: Up to this length one XOR of two integers is faster than a call into a masker.
-SHORT: Final = 320
-#: Autobahn's number of the way that takes many bytes at once.
-_WIDE: Final = 2
-
 READING: Final = ("state", "data", "current_frame", "inside_message", "autoPingTimeoutCall", "_perMessageCompress")
 WRITING: Final = ("send_queue", "sendMessage")
 TRANSPORT: Final = ("TLS", "connected", "disconnecting", "_tempDataBuffer", "dataBuffer", "offset", "socket")
@@ -43,23 +36,9 @@ TRANSPORT: Final = ("TLS", "connected", "disconnecting", "_tempDataBuffer", "dat
 _OPEN: Final = WebSocketProtocol.STATE_OPEN
 
 
-def unmasked(data: bytes, begin: int, length: int) -> bytes:
-    """The payload of `length` bytes at the end of `data`, whose mask ends at `begin`."""
-    mask, payload = data[begin - 4 : begin], data[begin:]
-    if length <= SHORT:
-        key = (mask * ((length + 3) >> 2))[:length]
-        mixed = int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")
-        return mixed.to_bytes(length, "little")
-    if _lib is None:
-        return bytes(create_xor_masker(mask, length).process(payload))
-    masker = _lib.nvx_xormask_new(_ffi.from_buffer(mask))
-    try:
-        _lib.nvx_xormask_set_impl(masker, _WIDE)
-        mutable = bytearray(payload)
-        _lib.nvx_xormask_process(masker, _ffi.from_buffer(mutable), length)
-    finally:
-        _lib.nvx_xormask_free(masker)
-    return bytes(mutable)
+def unmasked(data: bytes, begin: int) -> bytes:
+    """The payload at the end of `data`, whose mask ends at `begin`."""
+    return apply_mask(data[begin:], data[begin - 4 : begin])
 
 
 #: What a whole text frame of a server begins with, by its length.
@@ -152,9 +131,10 @@ def whole_text(data: bytes) -> bytes | None:
         return None
     if len(data) != begin + length:
         return None
-    payload = unmasked(data, begin, length)
-    try:
-        payload.decode()
-    except UnicodeDecodeError:
-        return None
+    payload = unmasked(data, begin)
+    if not payload.isascii():
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            return None
     return payload

@@ -112,7 +112,7 @@ class Slim:
             quiet = own.state == WebSocketProtocol.STATE_OPEN and own.current_frame is None
             if quiet and not (own.data or own.inside_message or own.autoPingPending) and data[1] < MASKED + TWO_BYTES:
                 own.trafficStats.incomingOctetsWireLevel += len(data)
-                own.onPong(unmasked(data, PONG_HEAD, len(data) - PONG_HEAD))
+                own.onPong(unmasked(data, PONG_HEAD))
                 return
         own._dataReceived(data)
 

@@ -134,17 +134,19 @@ class Session:
     """The state of one connection. Every method returns at once; `receive` raises nothing, whatever the bytes."""
 
     __slots__ = (
-        *("_abandoned", "_current", "_forget_at", "_memory", "_outstanding", "_repeatables"),
-        *("_unreadable", "_waiting", "_waiting_bytes", "strict"),
+        *("_abandoned", "_forget_at", "_in_progress", "_memory", "_outstanding", "_repeatables"),
+        *("_unreadable", "_waiting", "_waiting_bytes", "current", "strict"),
     )
 
     def __init__(self, *, strict: bool = False, memory: Memory | None = None) -> None:
         """`memory` is what it shares with others."""
         self.strict = strict
         self._memory = Memory() if memory is None else memory
-        self._current: Call | None = None
+        #: The call of the peer that is in progress, and what is known of it. To be read only.
+        self.current: Call | None = None
+        self._in_progress: _Repeatable | None = None
         #: Made when they are needed, as most connections never do.
-        self._waiting: deque[Call] | None = None
+        self._waiting: deque[tuple[Call, _Repeatable]] | None = None
         self._waiting_bytes = 0
         #: Calls of the peer by their id, the oldest first.
         self._repeatables: dict[str, _Repeatable] = {}
@@ -155,11 +157,6 @@ class Session:
         self._unreadable = 0
 
     # The peer's calls
-
-    @property
-    def current(self) -> Call | None:
-        """The call of the peer that is in progress."""
-        return self._current
 
     def receive(self, data: bytes, now: float) -> list[Event]:
         """What one text message means."""
@@ -192,11 +189,11 @@ class Session:
 
         The short way of `called`; `finish` or `answered` follows.
         """
-        if self._current is not None or call.message_id in self._repeatables:
+        if self.current is not None or call.message_id in self._repeatables:
             return False
         self._unreadable = 0
-        self._repeatables[call.message_id] = _Repeatable(_digest(call), now)
-        self._current = call
+        self._in_progress = self._repeatables[call.message_id] = _Repeatable(_digest(call), now)
+        self.current = call
         return True
 
     def settle(self, call: Call, frame: bytes, now: float) -> bool:
@@ -205,7 +202,7 @@ class Session:
         `take` and `finish` in one.
         """
         repeatables = self._repeatables
-        if self._current is not None or call.message_id in repeatables:
+        if self.current is not None or call.message_id in repeatables:
             return False
         self._unreadable = 0
         repeatables[call.message_id] = _Repeatable(_digest(call), now, frame)
@@ -222,19 +219,19 @@ class Session:
             if known.answer is None:
                 return [Ignored("a repeat of a call that is in progress", "message-id-repeated")]
             return [Send(known.answer), Odd("message-id-repeated")]
-        if self._current is not None and not self._may_wait(call):
+        if self.current is not None and not self._may_wait(call):
             return [Close(POLICY_VIOLATION_CLOSE, f"more than {INBOUND_LIMIT} calls without waiting for an answer")]
         reused = known is not None and known.digest != digest
         odd: list[Event] = [Odd("message-id-reused")] if reused else []
         self._repeatables.pop(call.message_id, None)
-        self._repeatables[call.message_id] = _Repeatable(digest, now)
-        if self._current is not None:
+        repeatable = self._repeatables[call.message_id] = _Repeatable(digest, now)
+        if self.current is not None:
             if self._waiting is None:
                 self._waiting = deque()
-            self._waiting.append(call)
+            self._waiting.append((call, repeatable))
             self._waiting_bytes += len(call.payload)
             return [*odd, Odd("calls-overlap")]
-        self._current = call
+        self.current, self._in_progress = call, repeatable
         return [CallReceived(call), *odd]
 
     def _may_wait(self, call: Call) -> bool:
@@ -251,27 +248,33 @@ class Session:
 
     def finish(self, call: Call, frame: bytes, now: float) -> Call | None:
         """The same, for who sends the answer himself; gives the call that comes next."""
-        known = self._repeatables.get(call.message_id)
-        if known is not None and known.digest == _digest(call):
+        known = self._in_progress
+        if known is not None:
             if is_result(frame):
                 known.answer = frame
                 known.at = now
-            else:
+            elif self._repeatables.get(call.message_id) is known:
                 del self._repeatables[call.message_id]
         if now >= self._forget_at or len(self._repeatables) > self._memory.most:
             self._forget_old(now)
-        self._current = self._waiting.popleft() if self._waiting else None
-        if self._current is not None:
-            self._waiting_bytes -= len(self._current.payload)
-        return self._current
+        if self._waiting:
+            self.current, self._in_progress = self._waiting.popleft()
+            self._waiting_bytes -= len(self.current.payload)
+        else:
+            self.current = self._in_progress = None
+        return self.current
 
     def _forget_old(self, now: float) -> None:
-        while self._repeatables:
-            oldest_id, oldest = next(iter(self._repeatables.items()))
-            if oldest.answer is None or (len(self._repeatables) <= self._memory.kept and now - oldest.at <= REPEATS_KEPT_S):
-                self._forget_at = oldest.at + REPEATS_KEPT_S
-                return
-            del self._repeatables[oldest_id]
+        known = self._repeatables
+        superfluous = len(known) - self._memory.kept
+        going: list[str] = []
+        for message_id, each in known.items():  # once: its beginning is slow to find where much was taken from it
+            if each.answer is None or (len(going) >= superfluous and now - each.at <= REPEATS_KEPT_S):
+                self._forget_at = each.at + REPEATS_KEPT_S
+                break
+            going.append(message_id)
+        for message_id in going:
+            del known[message_id]
 
     # Our calls
 

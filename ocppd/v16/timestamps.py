@@ -41,9 +41,10 @@ def parse_timestamp(text: str) -> int:
         rest = text[19:]
         if rest == "Z":
             return second_ms
-        digits = rest[1:-1]
-        if rest[:1] == "." and rest[-1:] == "Z" and digits.isdigit() and digits.isascii():
-            return second_ms + int(digits[:3].ljust(3, "0"))
+        if rest[:1] == "." and rest[-1:] == "Z" and rest.isascii():
+            digits = rest[1:-1]
+            if digits.isdigit():
+                return second_ms + int(digits if len(digits) == 3 else digits[:3].ljust(3, "0"))
     match = _SHAPE.fullmatch(text.strip())
     if match is None:
         raise ValueError("not a timestamp")

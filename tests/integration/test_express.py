@@ -16,11 +16,11 @@ ensure = pytest_twisted.ensureDeferred
 STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
 
 
-@pytest.mark.parametrize(("a_second", "looked_at"), [(0, 0), (1000, 3)])
+@pytest.mark.parametrize(("at_once", "looked_at"), [(0, 0), (1000, 3)])
 @ensure
-async def test_looks_are_limited(start: Any, monkeypatch: pytest.MonkeyPatch, a_second: int, looked_at: int) -> None:
-    """The first messages of a charger are looked at more closely, unless too many were in this second: then others are."""
-    monkeypatch.setattr(express, "LOOKS_A_SECOND", a_second)
+async def test_looks_are_limited(start: Any, monkeypatch: pytest.MonkeyPatch, at_once: int, looked_at: int) -> None:
+    """The first messages of a charger are looked at more closely, unless too many were just now: then others are."""
+    monkeypatch.setattr(express, "LOOKS", at_once)
     daemon = start()
     peer = await booted(daemon)
     connection = daemon.central.chargers.connection("CP1")
@@ -39,7 +39,7 @@ def broken(*_: Any) -> Any:
 @ensure
 async def test_a_bug_costs_one_message(start: Any, monkeypatch: pytest.MonkeyPatch, logged_errors: Any) -> None:
     """Where the short way stumbles once a call is taken, that is InternalError, and the next one is answered as ever."""
-    monkeypatch.setattr(express, "LOOKS_A_SECOND", 0)
+    monkeypatch.setattr(express, "LOOKS", 0)
     peer = await booted(start())
     with monkeypatch.context() as patched:
         patched.setattr(express, "status_of", broken)
@@ -51,7 +51,7 @@ async def test_a_bug_costs_one_message(start: Any, monkeypatch: pytest.MonkeyPat
 @ensure
 async def test_a_bug_of_a_follower_costs_nothing(start: Any, monkeypatch: pytest.MonkeyPatch, logged_errors: Any) -> None:
     """Where whoever follows a message stumbles over it, its charger is answered all the same, and goes on."""
-    monkeypatch.setattr(express, "LOOKS_A_SECOND", 0)
+    monkeypatch.setattr(express, "LOOKS", 0)
     peer = await booted(start())
     with monkeypatch.context() as patched:
         patched.setattr(Watchers, "want", broken)

@@ -114,6 +114,32 @@ class ElementTests(SynchronousTestCase):
         payload = f'{{"connectorId":1,"meterValue":[{{"timestamp":"2026-03-01T12:00:00Z","sampledValue":{sent}}}]}}'
         self.assertEqual(self.rows(payload), [(NOW_MS, sent)])
 
+    def test_samples_are_not_taken_for_others(self) -> None:
+        """What only looks like the samples of the element, or has something behind them, is not taken for them."""
+        samples = '[{"value":"1"}]'
+        at = '"timestamp":"2026-03-01T12:00:00Z"'
+        for element in (
+            f'{at},"sampledValue":{samples}',
+            f'{at},"sampledValue":  {samples}',
+            f'"sampledValue":{samples},{at}',
+            f'{at},"sampledValue":{samples},"x":[1]',
+            f'{at},"sampledValue":{samples},"x":[{{"y":[1]}}]',
+            f'{at},"x":{{"sampledValue":[5]}},"sampledValue":{samples}',
+            f'{at},"sampledValue":{samples},"x":[{{"sampledValue":[5]}}]',
+            f'"x":"\\"sampledValue\\":[",{at},"sampledValue":{samples}',
+            f'{at},"sampled\\u0056alue":{samples},"x":[{{"sampledValue":[5]}}]',
+            f'{at},"sampledValue":[5],"sampledValue":{samples}',
+        ):
+            for ending in ("}]", "}  ]", '}],"x":[]', '}],"x":[{"sampledValue":[5]}]'):
+                payload = f'{{"connectorId":1,"meterValue":[{{{element}{ending}}}'
+                self.assertEqual(self.rows(payload), [(NOW_MS, samples)], payload)
+
+    def test_brackets_in_samples(self) -> None:
+        """A text with brackets is a part of the samples."""
+        for sent in ('[{"value":"]}]}"}]', '[{"value":"1","x":[1]}]', '[{"value":"\\"]"}]', "[]", ' [{"value":"1"}] '):
+            payload = f'{{"connectorId":1,"meterValue":[{{"timestamp":"2026-03-01T12:00:00Z","sampledValue":{sent}}}]}}'
+            self.assertEqual(self.rows(payload), [(NOW_MS, sent.strip())])
+
     def test_unreadable_timestamps(self) -> None:
         """A timestamp that names no instant is the same one at each repeat, so that a repeat is recognised (M-9, G-2)."""
         for timestamp in ('"yesterday"', '"2026-02-30T00:00:00Z"', "5"):

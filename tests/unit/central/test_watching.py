@@ -80,9 +80,9 @@ class WatchersTests(SynchronousTestCase):
         awaited.heard("CP1", "Heartbeat", HeartbeatRequest())
         self.assertEqual(heard, ["one", "another", "another"])
         awaited.forget(19)
-        self.assertTrue(awaited)
+        self.assertTrue(awaited.open)
         awaited.forget(20)
-        self.assertFalse(awaited)
+        self.assertFalse(awaited.open)
 
 
 def value(minute: int, samples: str, sequence: int = 1) -> MeterValueRecord:

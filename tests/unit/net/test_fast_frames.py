@@ -163,7 +163,7 @@ class FastFramesTests(SynchronousTestCase):
     def test_masks(self, payload: bytes, mask: bytes) -> None:
         """The mask is taken off as RFC 6455 5.3 says, whatever the length."""
         masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
-        self.assertEqual(unmasked(b"??" + mask + masked, 6, len(payload)), payload)
+        self.assertEqual(unmasked(b"??" + mask + masked, 6), payload)
 
     def test_lengths(self) -> None:
         """Frames of both kinds of length are read and written; what is no whole text frame is not."""
