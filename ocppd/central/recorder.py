@@ -350,8 +350,8 @@ def status_of(request: core.StatusNotificationRequest, now_ms: int) -> Status:
     """The record of a StatusNotification that was received at `now_ms`."""
     return Status(
         request.connector_id,
-        request.status,
-        request.error_code,
+        str(request.status),  # drivers take a while to find out what a member of an enum is
+        str(request.error_code),
         _optional(request.info),
         _optional(request.vendor_id),
         _optional(request.vendor_error_code),

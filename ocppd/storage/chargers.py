@@ -97,6 +97,9 @@ _AMENDED = Statement(
 _STATUS = ("status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp_ms", "received_ms")
 _STATUS_ROW = ("sequence", "charger", "connector_id", *_STATUS)
 _STATUS_KEPT = Statement(values_of(insert(statuses), *_STATUS_ROW)).gathering()
+#: The same of a charger that has nothing to add, as nearly all do.
+_TERSE_ROW = tuple(name for name in _STATUS_ROW if name not in ("info", "vendor_id", "vendor_error_code"))
+_TERSE_KEPT = Statement(values_of(insert(statuses), *_TERSE_ROW)).gathering()
 _CONNECTOR_NOW = Statement.upsert(
     connectors,
     lambda insert: (
@@ -192,7 +195,10 @@ def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
         *(sequence, message.charger, status.connector_id, status.status, status.error_code, status.info),
         *(status.vendor_id, status.vendor_error_code, status.timestamp_ms, message.received_ms),
     )
-    unit.send_row(_STATUS_KEPT, _STATUS_ROW, row)
+    if unit.gathers and status.info is None and status.vendor_id is None and status.vendor_error_code is None:
+        unit.send_row(_TERSE_KEPT, _TERSE_ROW, (*row[:5], *row[8:]))
+    else:
+        unit.send_row(_STATUS_KEPT, _STATUS_ROW, row)
     unit.send_row(_CONNECTOR_NOW, _STATUS_ROW, row)
     consequences.status_notified(unit, message, status)
     return sequence

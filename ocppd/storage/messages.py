@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, false, func, insert, literal_column, null, select, update
 
 from ocppd.storage import events, filing, quarantine
 from ocppd.storage.records import Direction, Inbound, MessageFilter, MessageRecord, MessageState
@@ -59,6 +59,18 @@ _MEMBERS = (
 _NUMBERED_MEMBERS = ("sequence", *_MEMBERS)
 _RECEIVED = Statement(values_of(insert(messages), *_MEMBERS).returning(messages.c.sequence)).setting_apart()
 _NUMBERED = Statement(values_of(insert(messages), *_NUMBERED_MEMBERS)).gathering()
+#: What all messages of chargers have that nothing went wrong with. Drivers hand over a text of the statement for nothing,
+#: and a None or a False for twice what a number takes.
+_SOUND: dict[str, ColumnElement[Any]] = {
+    "direction": literal_column("'fromCharger'"),
+    "state": literal_column("'completed'"),
+    "outcome": null(),
+    "late": false(),
+}
+_SOUND_MEMBERS = tuple(name for name in _NUMBERED_MEMBERS if name not in _SOUND)
+_NUMBERED_SOUND = Statement(values_of(insert(messages), *_SOUND_MEMBERS).values(_SOUND)).gathering()
+_UNNAMED_MEMBERS = tuple(name for name in _SOUND_MEMBERS if name != "transaction_id")
+_NUMBERED_UNNAMED = Statement(values_of(insert(messages), *_UNNAMED_MEMBERS).values(_SOUND)).gathering()
 _ANSWERED = Statement(
     update(messages)
     .where(messages.c.sequence == bindparam("the_sequence"))
@@ -81,16 +93,24 @@ def received(
     later: bool = False,
 ) -> int:
     """Journal a message of a charger together with `answer`; its sequence, as `Unit.later` gives it where `later`."""
-    row = (
-        *(message.message_id, message.charger, "fromCharger", message.action, "error" if failed else "completed"),
-        *(message.frame, answer, outcome, False, message.generation, message.received_ms, transaction_id),
-    )
     if unit.gathers:
         sequence: int = unit.next_number()
-        unit.send_row(_NUMBERED, _NUMBERED_MEMBERS, (sequence, *row))
+        if failed or outcome is not None:
+            row = _row(message, answer, failed, outcome, transaction_id)
+            unit.send_row(_NUMBERED, _NUMBERED_MEMBERS, (sequence, *row))
+        else:
+            sound = (
+                *(sequence, message.message_id, message.charger, message.action, message.frame, answer, message.generation),
+                message.received_ms,
+            )
+            if transaction_id is None:
+                unit.send_row(_NUMBERED_UNNAMED, _UNNAMED_MEMBERS, sound)
+            else:
+                unit.send_row(_NUMBERED_SOUND, _SOUND_MEMBERS, (*sound, transaction_id))
         if message.quarantine is not None:
             quarantine.keep(unit, message.quarantine, sequence)
         return sequence
+    row = _row(message, answer, failed, outcome, transaction_id)
     named = dict(zip(_MEMBERS, row, strict=True))
     if message.quarantine is not None:
         number: int = unit.one(_RECEIVED, named)[0]
@@ -98,6 +118,13 @@ def received(
         return number
     given: int = unit.later(_RECEIVED, named) if later else unit.one(_RECEIVED, named)[0]
     return given
+
+
+def _row(message: Inbound, answer: str, failed: bool, outcome: str | None, transaction_id: int | None) -> tuple[Any, ...]:
+    return (
+        *(message.message_id, message.charger, "fromCharger", message.action, "error" if failed else "completed"),
+        *(message.frame, answer, outcome, False, message.generation, message.received_ms, transaction_id),
+    )
 
 
 def answer_amended(unit: Unit, sequence: int, answer: str, failed: bool) -> None:
