@@ -332,7 +332,7 @@ class Connection:
         """Write the answer to the call in progress, which came by the short way; then as ever. One is all that it gets."""
         if self._closed or self.session.current is not call:
             return
-        following = self.session.finish(call, frame, self._wiring.clock.seconds())
+        following = self.session.finish(call, frame)
         self.answer(frame)
         if following is not None:
             self._apply([CallReceived(following)])

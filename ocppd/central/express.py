@@ -35,6 +35,7 @@ log = Logger()
 #: Messages that are looked at more closely in a while (s), at some 150 µs each; the others of these chargers wait for their turn.
 LOOKS: Final = 2
 LOOKS_S: Final = 0.01
+ACCEPTED: Final = RegistrationStatus.ACCEPTED
 #: What a number of a message may be, so that every database takes it.
 LEAST: Final = -(2**63)
 MOST: Final = 2**63 - 1
@@ -102,7 +103,7 @@ class Express:
     def take(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
         """Have `call`, received as `data` at `now` (s since 1970), answered; False where the ordinary way is to do it."""
         way = self._ways.get(call.action)
-        if way is None or passenger.registration is not RegistrationStatus.ACCEPTED or passenger.strict:
+        if way is None or passenger.registration is not ACCEPTED or passenger.strict:
             return False
         try:
             return way(passenger, call, data, now)
@@ -123,7 +124,7 @@ class Express:
             return False
         self._observe(passenger.name, now_ms, call, frame)
         passenger.answer(frame)
-        self._tell(passenger, call, now_ms)
+        self.tell(passenger, call, now_ms)
         return True
 
     def _status_notification(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
@@ -169,12 +170,7 @@ class Express:
         self._looks_left -= 1
         return self._looks_left >= 0
 
-    def recorded(self, passenger: Passenger, call: Call, frame: bytes) -> None:
-        """A call is on disk with this answer."""
-        self._tell(passenger, call, 0)
-        passenger.give(call, frame)
-
-    def _tell(self, passenger: Passenger, call: Call, now_ms: int) -> None:
+    def tell(self, passenger: Passenger, call: Call, now_ms: int) -> None:
         """Tell who follows such messages of this charger. It was let go of meanwhile: that is rare, so it is read once more."""
         try:
             if self._watchers.want(passenger.name, call.action):
@@ -188,27 +184,26 @@ class Express:
         passenger.give(call, self._not_recorded(failure, passenger, call))
 
 
-class _Ride:
+class _Ride(msgspec.Struct, gc=False):
     """A call on its way into the records and back: what of a Deferred that takes."""
 
-    __slots__ = ("_call", "_express", "_frame", "_passenger")
-
-    def __init__(self, express: Express, passenger: Passenger, call: Call, frame: bytes) -> None:
-        self._express = express
-        self._passenger = passenger
-        self._call = call
-        self._frame = frame
+    express: Express
+    passenger: Passenger
+    call: Call
+    frame: bytes
 
     def callback(self, _: int) -> None:
-        """See `Waiter`."""
+        """See `Waiter`. The call is on disk with this answer."""
+        passenger, call = self.passenger, self.call
         try:
-            self._express.recorded(self._passenger, self._call, self._frame)
+            self.express.tell(passenger, call, 0)
+            passenger.give(call, self.frame)
         except Exception:  # the boundary: the others of its batch are answered
-            log.failure("{charger}: an answer could not be given", charger=self._passenger.name)
+            log.failure("{charger}: an answer could not be given", charger=passenger.name)
 
     def errback(self, failure: Failure) -> None:
         """See `Waiter`."""
         try:
-            self._express.failed(self._passenger, self._call, failure)
+            self.express.failed(self.passenger, self.call, failure)
         except Exception:  # the boundary, as above
-            log.failure("{charger}: an answer could not be given", charger=self._passenger.name)
+            log.failure("{charger}: an answer could not be given", charger=self.passenger.name)

@@ -192,6 +192,8 @@ class Session:
         if self.current is not None or call.message_id in self._repeatables:
             return False
         self._unreadable = 0
+        if now >= self._forget_at:
+            self._forget_old(now)
         self._in_progress = self._repeatables[call.message_id] = _Repeatable(_digest(call), now)
         self.current = call
         return True
@@ -243,20 +245,21 @@ class Session:
 
         A CALLRESULT is kept to be repeated. A CALLERROR is not: the charger repeats the call because it failed (E-1).
         """
-        following = self.finish(call, frame, now)
+        if self._in_progress is not None:
+            self._in_progress.at = now
+        following = self.finish(call, frame)
         return [Send(frame)] if following is None else [Send(frame), CallReceived(following)]
 
-    def finish(self, call: Call, frame: bytes, now: float) -> Call | None:
-        """The same, for who sends the answer himself; gives the call that comes next."""
+    def finish(self, call: Call, frame: bytes) -> Call | None:
+        """The same, for who sends the answer himself, as soon as it has come; gives the call that comes next."""
         known = self._in_progress
         if known is not None:
             if is_result(frame):
                 known.answer = frame
-                known.at = now
             elif self._repeatables.get(call.message_id) is known:
                 del self._repeatables[call.message_id]
-        if now >= self._forget_at or len(self._repeatables) > self._memory.most:
-            self._forget_old(now)
+            if len(self._repeatables) > self._memory.most or known.at >= self._forget_at:
+                self._forget_old(known.at)
         if self._waiting:
             self.current, self._in_progress = self._waiting.popleft()
             self._waiting_bytes -= len(self.current.payload)

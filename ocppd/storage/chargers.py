@@ -100,20 +100,18 @@ _STATUS_KEPT = Statement(values_of(insert(statuses), *_STATUS_ROW)).gathering()
 #: The same of a charger that has nothing to add, as nearly all do.
 _TERSE_ROW = tuple(name for name in _STATUS_ROW if name not in ("info", "vendor_id", "vendor_error_code"))
 _TERSE_KEPT = Statement(values_of(insert(statuses), *_TERSE_ROW)).gathering()
+#: In the order of the table, so that a row is handed over as it is.
+_CONNECTOR_ROW = (*_STATUS_ROW[1:], "warnings")
 _CONNECTOR_NOW = Statement.upsert(
     connectors,
-    lambda insert: (
-        values_of(insert, "charger", "connector_id", *_STATUS)
-        .values(warnings=connector_states.WARNING)
-        .on_conflict_do_update(
-            index_elements=[connectors.c.charger, connectors.c.connector_id],
-            set_={
-                **{name: insert.excluded[name] for name in _STATUS},
-                "previous": connectors.c.status,
-                "warnings": connector_states.warned(insert),
-            },
-            where=connector_states.is_current(insert),
-        )
+    lambda insert: values_of(insert, *_CONNECTOR_ROW).on_conflict_do_update(
+        index_elements=[connectors.c.charger, connectors.c.connector_id],
+        set_={
+            **{name: insert.excluded[name] for name in _STATUS},
+            "previous": connectors.c.status,
+            "warnings": connector_states.warned(insert),
+        },
+        where=connector_states.is_current(insert),
     ),
 ).gathering()
 
@@ -199,7 +197,7 @@ def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
         unit.send_row(_TERSE_KEPT, _TERSE_ROW, (*row[:5], *row[8:]))
     else:
         unit.send_row(_STATUS_KEPT, _STATUS_ROW, row)
-    unit.send_row(_CONNECTOR_NOW, _STATUS_ROW, row)
+    unit.send_row(_CONNECTOR_NOW, _CONNECTOR_ROW, (*row[1:], connector_states.warning(status.status, status.error_code)))
     consequences.status_notified(unit, message, status)
     return sequence
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, not_, select
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, not_, select
 
 from ocppd.storage.schema import chargers, connectors
 
@@ -23,20 +23,12 @@ MOST_WARNINGS: Final = 500
 
 _tolerance: ColumnElement[Any] = literal_column(str(TOLERANCE_MS))
 _nothing: ColumnElement[Any] = literal_column("''")
-_blank: ColumnElement[Any] = literal_column("' '")
 _no_error: ColumnElement[Any] = literal_column("'NoError'")
 
 
-_status = bindparam("status", type_=connectors.c.status.type)
-_error_code = bindparam("error_code", type_=connectors.c.error_code.type)
-#: The warning that a status brings, between blanks, from the parameters of the insert.
-WARNING: Final[ColumnElement[str]] = case(
-    (
-        and_(_status != literal_column("'Faulted'"), _error_code != _no_error),
-        _blank.op("||")(_error_code).op("||")(_blank),
-    ),
-    else_=_nothing,
-)
+def warning(status: str, error_code: str) -> str:
+    """The warning that a status brings, between blanks."""
+    return "" if error_code == "NoError" or status == "Faulted" else f" {error_code} "
 
 
 def warned(insert: Any) -> ColumnElement[str]:

@@ -17,7 +17,7 @@ from ocppd.storage.unit import Statement, Unit
 #: Numbers that are filed at once: some milliseconds of work.
 PORTION: Final = 4096
 #: Use cases after which it is done again: what is not filed is looked through by who reads.
-OFTEN: Final = 2048
+OFTEN: Final = 4096
 
 _JOURNAL, _METER_VALUES = "journal", "meter_values"
 _THROUGH: Final = Statement(text("SELECT through FROM filing WHERE kind = :the_kind"))

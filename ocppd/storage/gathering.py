@@ -14,8 +14,8 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
-#: Rows in one statement: a text for each of these sizes is prepared once.
-SIZES: Final = (256, 64, 16, 4, 1)
+#: Rows in one statement: a text for each of these sizes is prepared once. A hundred rows are three statements.
+SIZES: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _PARAMETER: Final = re.compile(r"(?<!:):(\w+)")
 _ROW: Final = " VALUES ("
 

@@ -39,8 +39,12 @@ _OPEN = select(func.max(transactions.c.transaction_id)).where(
     IS_OPEN,
     transactions.c.started_ms <= bindparam("started_by_ms"),
 )
+_CHARGER_OF = Statement(
+    select(transactions.c.charger).where(transactions.c.transaction_id == bindparam("the_id"))
+).standing_beside()
 _VALUES = ("charger", "connector_id", "timestamp_ms", "digest", "received_ms", "samples")
-_KEPT_NAMES = (*_VALUES, "transaction_id")
+#: In the order of the table, so that a row is handed over as it is.
+_KEPT_NAMES = ("charger", "transaction_id", "connector_id", "timestamp_ms", "digest", "received_ms", "samples")
 _LINKED_NAMES = (*_VALUES, "the_id", "started_by_ms")
 _KEPT = Statement.upsert(
     meter_values,
@@ -72,22 +76,38 @@ def received(
     named = transaction_id if transaction_id is not None and is_transaction_id(transaction_id) else UNLINKED
     if connector_id < 1:
         keep(unit, message, connector_id, UNLINKED, elements)
+    elif named and unit.gathers and _is_of(unit, named, message.charger):
+        keep(unit, message, connector_id, named, elements)
     else:
         for element in elements:
             begun = FAR_FUTURE_MS if element.timestamp_ms == UNREADABLE_MS else element.timestamp_ms
-            unit.send_row(_LINKED, _LINKED_NAMES, (*_row(message, connector_id, element), named, begun))
+            row = (message.charger, connector_id, element.timestamp_ms, _digest(element), message.received_ms, element.samples)
+            unit.send_row(_LINKED, _LINKED_NAMES, (*row, named, begun))
     return journal.received(unit, message, message.answer, transaction_id=named or None, later=True)
+
+
+def _is_of(unit: Unit, transaction_id: int, charger: str) -> bool:
+    """Whether a transaction is this charger's. It stays so, and tells of itself with every message until its end."""
+    owner = unit.lore.get(transaction_id)
+    if owner is None:
+        row = unit.one(_CHARGER_OF, {"the_id": transaction_id})
+        if row is None:
+            return False
+        owner = row[0]
+        unit.lore.learn(transaction_id, owner)
+    return bool(owner == charger)
 
 
 def keep(unit: Unit, message: Inbound, connector_id: int, transaction_id: int, elements: tuple[MeterValueElement, ...]) -> None:
     """Store what is not stored yet (REQUIREMENTS M-9)."""
+    charger, received_ms = message.charger, message.received_ms
     for element in elements:
-        unit.send_row(_KEPT, _KEPT_NAMES, (*_row(message, connector_id, element), transaction_id))
+        row = (charger, transaction_id, connector_id, element.timestamp_ms, _digest(element), received_ms, element.samples)
+        unit.send_row(_KEPT, _KEPT_NAMES, row)
 
 
-def _row(message: Inbound, connector_id: int, element: MeterValueElement) -> tuple[int | str | bytes, ...]:
-    digest = blake2b(element.samples.encode(), digest_size=_DIGEST_BYTES).digest()
-    return message.charger, connector_id, element.timestamp_ms, digest, message.received_ms, element.samples
+def _digest(element: MeterValueElement) -> bytes:
+    return blake2b(element.samples.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 def list_meter_values(unit: Unit, which: MeterValueFilter, after: int | None, limit: int) -> list[MeterValueRecord]:

@@ -24,6 +24,9 @@ _LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'messages'"
 #: Values in one query: SQLite looks each parameter's name up among all that came before it.
 VALUES_LIMIT = 500
 
+#: Things that are known of the records, at some 200 bytes each; beyond it all are found out anew.
+LORE_LIMIT = 50_000
+
 #: What a statement is given. Only what drivers take as it is: int, str, bytes, bool, None.
 Parameters = Mapping[str, int | str | bytes | bool | None]
 
@@ -113,6 +116,37 @@ class Later:
         return self._cursor.fetchone()[0]
 
 
+class Lore:
+    """What was found in the records, and is so for ever once it is committed. Forgotten with the process."""
+
+    __slots__ = ("_fresh", "_known")
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+        self._fresh: dict[Any, Any] = {}
+
+    def get(self, key: Any) -> Any:
+        """What is known of `key`; None where that is nothing."""
+        return self._known.get(key)
+
+    def learn(self, key: Any, value: Any) -> None:
+        """What the running transaction sees; it may be of its own making, and counts when that is committed."""
+        self._fresh[key] = value
+
+    def begin(self) -> None:
+        """A transaction begins; what the last one has learned was not committed."""
+        if self._fresh:
+            self._fresh = {}
+
+    def committed(self) -> None:
+        """The transaction is on disk."""
+        if self._fresh:
+            if len(self._known) + len(self._fresh) > LORE_LIMIT:
+                self._known = {}
+            self._known.update(self._fresh)
+            self._fresh = {}
+
+
 class Unit:
     """A running transaction. Errors are those of the driver.
 
@@ -133,16 +167,21 @@ class Unit:
         "_pipelines",
         "_row_adders",
         "_sending",
+        "gathers",
+        "lore",
     )
 
-    def __init__(self, connection: Connection, *, together: bool = False) -> None:
+    def __init__(self, connection: Connection, *, together: bool = False, lore: Lore | None = None) -> None:
+        """`lore` is kept from one unit to the next by who alone writes."""
         self._connection = connection
+        self.lore = Lore() if lore is None else lore
         self._cursor = self._sending = connection.connection.cursor()
         self._pipelines: Any = getattr(connection.connection.driver_connection, "pipeline", None) if together else None
         self._pipeline: Any = None
         self._leave = ExitStack()
-        gathers = together and connection.dialect.name == "sqlite"
-        self._gathered = Gathered() if gathers else None
+        #: Whether rows may wait for others here; then numbers of the journal come from `next_number`.
+        self.gathers = together and connection.dialect.name == "sqlite"
+        self._gathered = Gathered() if self.gathers else None
         self._adders: dict[Statement, Callable[[Parameters], None]] = {}
         self._row_adders: dict[Statement, Callable[[tuple[Any, ...]], None]] = {}
         self._facts: dict[Statement, Any] = {}
@@ -169,11 +208,6 @@ class Unit:
     def dialect(self) -> str:
         """The name of the product's dialect."""
         return str(self._connection.dialect.name)
-
-    @property
-    def gathers(self) -> bool:
-        """Whether rows may wait for others here; then numbers of the journal come from `next_number`."""
-        return self._gathered is not None
 
     def next_number(self) -> int:
         """The next number of the journal, for a row that is to have it. Where this unit gathers, and alone writes."""

@@ -13,6 +13,7 @@ from threading import Thread
 from time import monotonic, sleep
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
@@ -23,7 +24,7 @@ from ocppd.errors import StorageUnavailable
 from ocppd.storage.crowding import CROWDED, Crowding
 from ocppd.storage.database import Database, Trouble, reason
 from ocppd.storage.outage import Outage
-from ocppd.storage.unit import Later, Unit
+from ocppd.storage.unit import Later, Lore, Unit
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -52,16 +53,13 @@ LAST_PAUSE_S = 1.0
 CONFLICTS_LIMIT = 4
 
 
-class _Job:
+class _Job(msgspec.Struct, gc=False):
     """One use case and who waits for it."""
 
-    __slots__ = ("answer", "arguments", "keywords", "work")
-
-    def __init__(self, answer: Any, work: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        self.answer = answer
-        self.work = work
-        self.arguments = arguments
-        self.keywords = keywords
+    answer: Any
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
 
     def run(self, unit: Unit) -> Any:
         return self.work(unit, *self.arguments, **self.keywords)
@@ -84,6 +82,7 @@ class Writer:
         self._stopping: list[Deferred[None]] = []
         #: Whether use cases are being run: before that nothing has happened, after it perhaps everything.
         self._running = False
+        self._lore = Lore()
         #: While the database is away: why, when to try again, and how long to wait after that.
         self._away: Failure | None = None
         self._again_s = 0.0
@@ -223,19 +222,20 @@ class Writer:
     def _transact(self, run: Callable[[Connection, list[_Job]], list[Any]], jobs: list[_Job]) -> list[Any]:
         """The results of as many of these jobs as fit into one transaction, committed. Raises where that failed."""
         self._running = False
+        self._lore.begin()
         with self._database.connected(self._database.writing) as connection:
             transaction = connection.begin()
             self._running = True
             outcomes = run(connection, jobs)
             self._running = False
             transaction.commit()
+        self._lore.committed()
         return outcomes
 
-    @staticmethod
-    def _run_together(connection: Connection, jobs: list[_Job]) -> list[Any]:
+    def _run_together(self, connection: Connection, jobs: list[_Job]) -> list[Any]:
         end_s = monotonic() + BATCH_S
         outcomes: list[Any] = []
-        with Unit(connection, together=True) as unit:
+        with Unit(connection, together=True, lore=self._lore) as unit:
             for job in jobs:
                 outcomes.append(job.work(unit, *job.arguments, **job.keywords))
                 if monotonic() > end_s:
