@@ -29,35 +29,46 @@ _FORMAT: Final = 2
 _OWN_BYTES: Final = 48
 
 
+class _Kept:
+    """The messages of one charger, the oldest first, and what they take in bytes."""
+
+    __slots__ = ("messages", "taken")
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.taken = 0
+
+
 class Recent:
     """The messages of all chargers."""
 
     def __init__(self, most_bytes: int = RECENT_BYTES) -> None:
         self._most_bytes = most_bytes
-        #: Of each charger the oldest first.
-        self._kept: dict[str, list[bytes]] = {}
-        self._taken: dict[str, int] = {}
+        self._kept: dict[str, _Kept] = {}
 
     def remember(self, name: str, exchange: Exchange) -> None:
         """Keep a message; a large one without its payload, one with a hostile name not at all."""
-        share = self._most_bytes // (len(self._kept) or 1)
-        packed = _pack(exchange)
-        if len(packed) > LEAST_BYTES and len(packed) > min(LONG_BYTES, share):
-            packed = _pack(msgspec.structs.replace(exchange, call=msgspec.structs.replace(exchange.call, payload=EMPTY)))
-            if len(packed) > max(LEAST_BYTES, min(LONG_BYTES, share)):
-                return
         kept = self._kept.get(name)
         if kept is None:
-            kept = self._kept[name] = []
-        kept.append(packed)
-        taken = self._taken.get(name, 0) + len(packed) + _OWN_BYTES
-        while len(kept) > RECENT_KEPT or (taken > share and len(kept) > 1):
-            taken -= len(kept.pop(0)) + _OWN_BYTES
-        self._taken[name] = taken
+            kept = self._kept[name] = _Kept()
+        share = self._most_bytes // len(self._kept)
+        packed = _pack(exchange)
+        size = len(packed)
+        if size > LEAST_BYTES and size > min(LONG_BYTES, share):
+            packed = _pack(msgspec.structs.replace(exchange, call=msgspec.structs.replace(exchange.call, payload=EMPTY)))
+            size = len(packed)
+            if size > max(LEAST_BYTES, min(LONG_BYTES, share)):
+                return
+        messages = kept.messages
+        messages.append(packed)
+        taken = kept.taken + size + _OWN_BYTES
+        while len(messages) > RECENT_KEPT or (taken > share and len(messages) > 1):
+            taken -= len(messages.pop(0)) + _OWN_BYTES
+        kept.taken = taken
 
     def of(self, name: str) -> list[Exchange]:
         """The messages of a charger, newest first."""
-        return [_unpacked(packed) for packed in reversed(self._kept.get(name, ()))]
+        return [_unpacked(packed) for packed in reversed(self._kept[name].messages)] if name in self._kept else []
 
 
 def _pack(exchange: Exchange) -> bytes:

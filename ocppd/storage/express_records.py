@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.python.failure import Failure
 
@@ -27,7 +27,11 @@ class SqlExpress:
         self._owner = owner
 
     def status_notified(self, message: Inbound, status: Status, waiter: Waiter) -> None:
-        self._submit(waiter, chargers.status_notified, (message, status))
+        writer = self._owner.writer()
+        if writer is None:
+            waiter.errback(_stopped())
+        else:
+            writer.submit_for(waiter, chargers.status_notified, (message, status))
 
     def meter_values_received(
         self,
@@ -37,11 +41,12 @@ class SqlExpress:
         elements: tuple[MeterValueElement, ...],
         waiter: Waiter,
     ) -> None:
-        self._submit(waiter, meter_values.received, (message, connector_id, transaction_id, elements))
-
-    def _submit(self, waiter: Waiter, work: Any, arguments: tuple[Any, ...]) -> None:
         writer = self._owner.writer()
         if writer is None:
-            waiter.errback(Failure(StorageUnavailable("storage is not running")))
+            waiter.errback(_stopped())
         else:
-            writer.submit_for(waiter, work, arguments)
+            writer.submit_for(waiter, meter_values.received, (message, connector_id, transaction_id, elements))
+
+
+def _stopped() -> Failure:
+    return Failure(StorageUnavailable("storage is not running"))

@@ -42,7 +42,7 @@ BATCH_S = 0.25
 
 #: After a batch of so many use cases or more the next one is given time to gather: for each of them, and at most.
 BUSY = 3
-EACH_S = 0.00006
+EACH_S = 0.000035
 GATHERING_S = 0.002
 
 #: Pauses between attempts to reach a database that is away: from the first to the last, doubled each time.

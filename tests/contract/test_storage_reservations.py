@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 
 from ocppd.storage.records import CallEnd, EventFilter, EventKind, IdTag, MessageState, NewCall
 from ocppd.storage.records.reservations import Reservation, ReservationFilter, ReservationState
 from ocppd.storage.sql_storage import SqlStorage
+from support.holding import held
 from support.storing import MINUTE_MS, NOON_MS, call, inbound, start, status
 
 ensure = pytest_twisted.ensureDeferred
@@ -163,3 +164,21 @@ async def test_numbers_and_lists(storage: SqlStorage) -> None:
     ):
         rows = await storage.reservations.list(ReservationFilter(**which), None, 9)
         assert [row.message_id for row in rows] == expected
+
+
+@ensure
+async def test_a_reservation_of_the_same_batch(storage: SqlStorage) -> None:
+    """That nobody had one a moment ago says nothing: statuses end what was made since, be it in the same commit (N-6)."""
+    release = held(storage)
+    answers: list[Deferred[Any]] = [
+        storage.status_notified(inbound("StatusNotification", "CP2"), status(1, "Available")),
+        storage.call_created(reserve_now("r1"), 1),
+        storage.call_ended(CallEnd("r1", MessageState.COMPLETED, NOON_MS, "Accepted", '[3,"r1",{"status":"Accepted"}]')),
+        *(storage.status_notified(inbound("StatusNotification"), status(1, name)) for name in ("Reserved", "Available")),
+        storage.call_created(reserve_now("r2"), 1),
+        storage.call_ended(CallEnd("r2", MessageState.COMPLETED, NOON_MS, "Accepted", '[3,"r2",{"status":"Accepted"}]')),
+        storage.status_notified(inbound("StatusNotification"), status(1, "Faulted")),
+    ]
+    release.set()
+    await gatherResults(answers)
+    assert [(await found(storage, name)).state for name in ("r1", "r2")] == [State.CANCELLED, State.ENDED]

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred, DeferredList
 
 from ocppd.storage.records import (
     EventFilter,
@@ -20,7 +21,9 @@ from ocppd.storage.records import (
     TransactionState,
 )
 from ocppd.storage.sql_storage import SqlStorage
+from ocppd.storage.unit import Unit
 from ocppd.v16.types import AuthorizationStatus
+from support.holding import held
 from support.storing import MINUTE_MS, NOON_MS, element, inbound, start, stop
 
 THE_NINETIES_MS = 788_918_400_000
@@ -261,6 +264,42 @@ async def test_values_without_a_usable_id_are_linked_by_connector(storage: SqlSt
     await storage.meter_values_received(inbound("MeterValues"), 1, foreign if given == 4711 else given, elements)
     await storage.meter_values_received(inbound("MeterValues"), 2, given, (element(NOON_MS),))
     assert [value.transaction_id for value in await values(storage)] == [None, number, number, None]
+
+
+@pytest_twisted.ensureDeferred
+async def test_whose_a_named_transaction_is(storage: SqlStorage) -> None:
+    """Each charger's values go to its own transactions, however often somebody names another's (M-4)."""
+    one, other = await begun(storage, 1), await begun(storage, 1, "CP2")
+    for at_ms in range(NOON_MS, NOON_MS + 3):
+        for charger, connector, named in (("CP1", 2, one), ("CP2", 2, one), ("CP2", 1, one), ("CP2", 2, other), ("CP1", 1, 4712)):
+            await storage.meter_values_received(inbound("MeterValues", charger), connector, named, (element(at_ms, f"{named}"),))
+    found = [(value.charger, value.connector_id, value.transaction_id) for value in await values(storage)]
+    told = [("CP1", 2, one), ("CP2", 2, None), ("CP2", 1, other), ("CP2", 2, other), ("CP1", 1, one)]
+    assert found == told * 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_values_of_a_start_that_was_not_committed(storage: SqlStorage, logged_errors: Any) -> None:
+    """What a batch has seen of a transaction that came to nothing is not believed afterwards."""
+    release = held(storage)
+    answers: list[Deferred[Any]] = [
+        storage.write(_starts_in_vain, 1),
+        storage.meter_values_received(inbound("MeterValues"), 1, 1, (element(),)),
+        storage.transaction_started(inbound("StartTransaction", "CP2"), start(connector_id=1)),
+    ]
+    release.set()
+    (failed, _), (stored, _), (started, transaction) = await DeferredList(answers, consumeErrors=True)
+    assert (failed, stored, started) == (False, True, True)
+    await storage.meter_values_received(inbound("MeterValues"), 2, transaction.transaction_id, (element(),))
+    await storage.meter_values_received(inbound("MeterValues", "CP2"), 2, transaction.transaction_id, (element(),))
+    assert [value.transaction_id for value in await values(storage)] == [None, None, transaction.transaction_id]
+    logged_errors.flush()
+
+
+def _starts_in_vain(unit: Unit, transaction_id: int) -> None:
+    """A use case that sees a transaction of CP1 by that id, and fails."""
+    unit.lore.learn(transaction_id, "CP1")
+    raise RuntimeError("a bug")
 
 
 @pytest_twisted.ensureDeferred

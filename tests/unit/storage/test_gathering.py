@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, cre
 from twisted.trial.unittest import SynchronousTestCase
 
 from ocppd.storage.gathering import SIZES, Gathered, many, values_of_row
-from ocppd.storage.unit import Statement, Unit, values_of
+from ocppd.storage.unit import LORE_LIMIT, Lore, Statement, Unit, values_of
 
 metadata = MetaData()
 things = Table("things", metadata, Column("name", Text, primary_key=True), Column("value", BigInteger))
@@ -95,3 +95,28 @@ class UnitTests(SynchronousTestCase):
         unit.send(_KEPT, {"name": "a", "value": 1})
         self.assertFalse(unit.gathers)
         self.assertEqual(self.connection.exec_driver_sql("SELECT count(*) FROM things").scalar(), 1)
+
+
+class LoreTests(SynchronousTestCase):
+    """Tests for what is known of the records."""
+
+    def test_committed(self) -> None:
+        """What was learned is known once it is committed, and forgotten where it was not."""
+        lore = Lore()
+        lore.begin()
+        lore.learn(1, "one")
+        self.assertIsNone(lore.get(1))
+        lore.begin()
+        lore.committed()
+        self.assertIsNone(lore.get(1))
+        lore.learn(1, "another")
+        lore.committed()
+        self.assertEqual(lore.get(1), "another")
+
+    def test_limit(self) -> None:
+        """It grows to its limit, then it begins anew with the newest."""
+        lore = Lore()
+        for number in range(LORE_LIMIT + 1):
+            lore.learn(number, number)
+            lore.committed()
+        self.assertEqual([lore.get(number) for number in (0, LORE_LIMIT)], [None, LORE_LIMIT])
