@@ -34,7 +34,7 @@ log = Logger()
 
 #: Messages that are looked at more closely in a while (s), at some 150 µs each; the others of these chargers wait for their turn.
 LOOKS: Final = 20
-LOOKS_S: Final = 0.1
+LOOKS_S: Final = 0.25
 ACCEPTED: Final = RegistrationStatus.ACCEPTED
 #: What a number of a message may be, so that every database takes it.
 LEAST: Final = -(2**63)

@@ -62,7 +62,9 @@ class _Job(msgspec.Struct, gc=False):
     keywords: dict[str, Any]
 
     def run(self, unit: Unit) -> Any:
-        return self.work(unit, *self.arguments, **self.keywords)
+        if self.keywords:
+            return self.work(unit, *self.arguments, **self.keywords)
+        return self.work(unit, *self.arguments)
 
 
 class Writer:
@@ -237,7 +239,7 @@ class Writer:
         outcomes: list[Any] = []
         with Unit(connection, together=True, lore=self._lore) as unit:
             for job in jobs:
-                outcomes.append(job.work(unit, *job.arguments, **job.keywords))
+                outcomes.append(job.run(unit))
                 if monotonic() > end_s:
                     break
         if unit.gathers:  # it knows all values at once
