@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,6 +126,12 @@ LONGEST = ("test_workers", "test_cluster", "test_outages", "test_proxies", "test
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever begins us in the background of a shell has SIGINT ignored, by us and by all that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Directories are run by several processes, single files by this one: the others take seconds to start."""
     return PROCESSES if any(Path(argument).is_dir() for argument in config.args) else 0
