@@ -180,7 +180,7 @@ def call_created(unit: Unit, call: NewCall, secret: bytes | None, generation: in
 
 def _may_wait(unit: Unit, charger: str) -> bool:
     """Whether a call may be queued for this charger; asked once for a batch where nobody else may queue one meanwhile."""
-    if not unit.gathers:
+    if not unit.alone:
         return True
     waiting = unit.fact(_WAITING, {})
     return len(waiting) == MOST_WAITING or (charger,) in waiting
@@ -223,8 +223,9 @@ def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState
         "node": node if sent else None,
         "waits": call.waits,
     }
-    if sent and unit.gathers:
-        sequence = row["sequence"] = unit.next_number()
+    if sent and unit.alone:
+        sequence = int(unit.next_number())
+        row["sequence"] = sequence
         unit.send(_NUMBERED, row)
     else:
         sequence = int(unit.one(_CREATED, row)[0])
@@ -297,7 +298,7 @@ def call_requeued(unit: Unit, message_id: str, generation: int) -> Holding:
 
 def call_ended(unit: Unit, end: CallEnd) -> tuple[FollowUp, ...] | None:
     """See `MessageRecords.call_ended`."""
-    ended = _end(unit, _ENDED_AT_ONCE, end) or (_end(unit, _ENDED, end) if unit.gathers else None)
+    ended = _end(unit, _ENDED_AT_ONCE, end) or (_end(unit, _ENDED, end) if unit.alone else None)
     if ended is None and end.answer is not None:
         _end(unit, _ENDED_LATE, msgspec.structs.replace(end, late=True))
     if ended is None or ended.late or ended.action in ON_RECORD_BEFORE:

@@ -113,7 +113,7 @@ _CONNECTOR_NOW = Statement.upsert(
         },
         where=connector_states.is_current(insert),
     ),
-).gathering()
+).gathering("charger", "connector_id")
 
 
 def connected(
@@ -188,7 +188,7 @@ def registration_amended(unit: Unit, sequence: int, answer: str, registration: R
 
 def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
     """See `ChargerRecords.status_notified`. What arrives last is the current state (REQUIREMENTS N-1)."""
-    sequence = journal.received(unit, message, message.answer)
+    sequence = journal.received(unit, message, message.answer, later=True)
     row = (
         *(sequence, message.charger, status.connector_id, status.status, status.error_code, status.info),
         *(status.vendor_id, status.vendor_error_code, status.timestamp_ms, message.received_ms),

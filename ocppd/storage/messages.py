@@ -92,8 +92,8 @@ def received(
     transaction_id: int | None = None,
     later: bool = False,
 ) -> int:
-    """Journal a message of a charger together with `answer`; its sequence, as `Unit.later` gives it where `later`."""
-    if unit.gathers:
+    """Journal a message of a charger together with `answer`; its sequence, where `later` as `Unit.next_number` gives it."""
+    if unit.alone or (later and unit.gathers and message.quarantine is None):
         sequence: int = unit.next_number()
         if failed or outcome is not None:
             row = _row(message, answer, failed, outcome, transaction_id)
@@ -111,13 +111,10 @@ def received(
             quarantine.keep(unit, message.quarantine, sequence)
         return sequence
     row = _row(message, answer, failed, outcome, transaction_id)
-    named = dict(zip(_MEMBERS, row, strict=True))
+    number: int = unit.one(_RECEIVED, dict(zip(_MEMBERS, row, strict=True)))[0]
     if message.quarantine is not None:
-        number: int = unit.one(_RECEIVED, named)[0]
         quarantine.keep(unit, message.quarantine, number)
-        return number
-    given: int = unit.later(_RECEIVED, named) if later else unit.one(_RECEIVED, named)[0]
-    return given
+    return number
 
 
 def _row(message: Inbound, answer: str, failed: bool, outcome: str | None, transaction_id: int | None) -> tuple[Any, ...]:

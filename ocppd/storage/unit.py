@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam
+from sqlalchemy import Connection, Integer, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
+from sqlalchemy.types import TypeEngine
 
-from ocppd.storage.gathering import Gathered
+from ocppd.storage.gathering import Gathered, Insert, Later
+from ocppd.storage.gathering_json import GatheredJson
 
 V = TypeVar("V")
 
 #: SQLite's own count of the journal's numbers, which the events' have their part in.
 _LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'messages'"
+#: The next ones of PostgreSQL's, which all nodes draw from.
+_NEXT_NUMBERS = "SELECT nextval('messages_sequence_seq') FROM generate_series(1, %(count)s)"
 
 #: Values in one query: SQLite looks each parameter's name up among all that came before it.
 VALUES_LIMIT = 500
@@ -40,11 +44,16 @@ class Statement:
     It holds no values of its own (`limit(1)`, `x == 1`): as Core sees them those are parameters too.
     """
 
-    __slots__ = ("_build", "_texts", "apart", "beside", "gathered")
+    __slots__ = ("_build", "_inserts", "_key", "_texts", "apart", "beside", "gathered")
 
     def __init__(self, statement: ClauseElement) -> None:
-        self._build: Callable[[str], ClauseElement] = lambda dialect: statement
+        self._begin(lambda dialect: statement)
+
+    def _begin(self, build: Callable[[str], ClauseElement]) -> None:
+        self._build = build
         self._texts: dict[str, str] = {}
+        self._inserts: dict[str, Insert] = {}
+        self._key: tuple[str, ...] = ()
         #: Whether a row may wait for others: an insert of one row that no statement of its kind depends on.
         self.gathered = False
         #: Whether no fact (`Unit.fact`) depends on it.
@@ -52,9 +61,13 @@ class Statement:
         #: Whether it depends on no row that waits, and takes no number.
         self.beside = False
 
-    def gathering(self) -> Statement:
-        """The same, where a row may wait for others until another statement is run; no fact depends on it."""
+    def gathering(self, *key: str) -> Statement:
+        """The same, where a row may wait for others until another statement is run; no fact depends on it.
+
+        `key`: the parameters that say which row an upsert changes.
+        """
         self.gathered = self.apart = True
+        self._key = key
         return self
 
     def setting_apart(self) -> Statement:
@@ -71,9 +84,7 @@ class Statement:
     def by_dialect(cls, build: Callable[[str], ClauseElement]) -> Statement:
         """One that products need in different ways: `build` gives it by the name of the dialect."""
         statement = cls.__new__(cls)
-        statement._build = build
-        statement._texts = {}
-        statement.gathered = statement.apart = statement.beside = False
+        statement._begin(build)
         return statement
 
     @classmethod
@@ -86,10 +97,28 @@ class Statement:
         dialect = connection.dialect
         text = self._texts.get(dialect.name)
         if text is None:
-            # As for many rows: else PostgreSQL would give back the key of each, which nobody asked for.
-            compiled = self._build(dialect.name).compile(dialect=dialect, for_executemany=True)
-            text = self._texts[dialect.name] = str(compiled)
+            text = self._texts[dialect.name] = str(self._compiled(dialect))
         return text
+
+    def insert(self, connection: Connection) -> Insert:
+        """The same of one that is gathered."""
+        dialect = connection.dialect
+        insert = self._inserts.get(dialect.name)
+        if insert is None:
+            kinds: dict[str, str] = {}
+            if dialect.name == "postgresql":
+                kinds = {name: _kind(each.type, dialect) for name, each in self._compiled(dialect).binds.items()}
+            insert = self._inserts[dialect.name] = Insert(self.text(connection), tuple(kinds.items()), self._key)
+        return insert
+
+    def _compiled(self, dialect: Any) -> Any:
+        # As for many rows: else PostgreSQL would give back the key of each, which nobody asked for.
+        return self._build(dialect.name).compile(dialect=dialect, for_executemany=True)
+
+
+def _kind(kind: TypeEngine[Any], dialect: Any) -> str:
+    """The type of a parameter in SQL; integers with all their bits, as chargers send what has no place in a column."""
+    return "BIGINT" if isinstance(kind, Integer) else str(kind.compile(dialect))
 
 
 def values_of(insert: Any, *names: str) -> Any:
@@ -101,19 +130,6 @@ def portions(values: Sequence[V]) -> Iterator[Sequence[V]]:
     """As many of `values` at a time as one query takes."""
     for begin in range(0, len(values), VALUES_LIMIT):
         yield values[begin : begin + VALUES_LIMIT]
-
-
-class Later:
-    """Stands for a value that is known when its unit has ended."""
-
-    __slots__ = ("_cursor",)
-
-    def __init__(self, cursor: Any) -> None:
-        self._cursor = cursor
-
-    def value(self) -> Any:
-        """The value, once it is known."""
-        return self._cursor.fetchone()[0]
 
 
 class Lore:
@@ -150,15 +166,16 @@ class Lore:
 class Unit:
     """A running transaction. Errors are those of the driver.
 
-    With `together` what nobody reads at once is not waited for: PostgreSQL is sent it in pipelines (psycopg), so that a batch
-    takes a few round trips in place of thousands, and SQLite as statements of many rows (`gathering`). What goes wrong with
-    a statement is then raised later. Such a unit is a context manager, at whose end everything has been done.
+    With `together` rows that may wait go as statements of many rows (`gathering`), and what nobody reads at once is not waited
+    for: PostgreSQL is sent it in pipelines (psycopg). A batch takes a few round trips in place of thousands. What goes wrong
+    with a statement is then raised later. Such a unit is a context manager, at whose end everything has been done.
     """
 
     __slots__ = (
         "_adders",
         "_connection",
         "_cursor",
+        "_drawn",
         "_facts",
         "_gathered",
         "_leave",
@@ -167,6 +184,7 @@ class Unit:
         "_pipelines",
         "_row_adders",
         "_sending",
+        "alone",
         "gathers",
         "lore",
     )
@@ -179,14 +197,19 @@ class Unit:
         self._pipelines: Any = getattr(connection.connection.driver_connection, "pipeline", None) if together else None
         self._pipeline: Any = None
         self._leave = ExitStack()
-        #: Whether rows may wait for others here; then numbers of the journal come from `next_number`.
-        self.gathers = together and connection.dialect.name == "sqlite"
-        self._gathered = Gathered() if self.gathers else None
+        sqlite = connection.dialect.name == "sqlite"
+        #: Whether rows may wait for others here; then those of the journal that do have their numbers from `next_number`.
+        self.gathers = together
+        #: Whether nobody else writes either, so that numbers are known before their rows are written, and all come from there.
+        self.alone = together and sqlite
+        self._gathered = (Gathered() if sqlite else GatheredJson()) if together else None
         self._adders: dict[Statement, Callable[[Parameters], None]] = {}
         self._row_adders: dict[Statement, Callable[[tuple[Any, ...]], None]] = {}
         self._facts: dict[Statement, Any] = {}
         #: The last number of the journal, while it is known.
         self._number: int | None = None
+        #: Numbers that are still to be drawn.
+        self._drawn: list[Later] = []
 
     def __enter__(self) -> Unit:
         return self
@@ -209,8 +232,16 @@ class Unit:
         """The name of the product's dialect."""
         return str(self._connection.dialect.name)
 
-    def next_number(self) -> int:
-        """The next number of the journal, for a row that is to have it. Where this unit gathers, and alone writes."""
+    def next_number(self) -> Any:
+        """The next number of the journal, for a row that is to have it. Where this unit gathers.
+
+        An int where it writes alone. Else a `Later`, to be put into rows that wait and given back as a result, and for nothing
+        else: it is drawn when those are written, so that no number is lost, and numbers are in the order of what happened.
+        """
+        if not self.alone:
+            number = Later()
+            self._drawn.append(number)
+            return number
         if self._number is None:
             self._settle()
             self._cursor.execute(_LAST_NUMBER)
@@ -238,10 +269,24 @@ class Unit:
 
     def _settle(self) -> None:
         """Write what waits: a statement follows that may depend on it, or take numbers itself."""
-        if self._gathered is not None:
-            self._number = None
-            if self._gathered:
-                self._gathered.write(self._cursor)
+        if self._gathered is None:
+            return
+        self._number = None
+        if self._drawn:
+            self._draw()
+        if self._gathered:
+            if self._pipelines is not None:
+                self._send_on()
+            self._gathered.write(self._sending)
+
+    def _draw(self) -> None:
+        """Give the numbers that rows wait for, in one round trip."""
+        if self._pipelines is not None:
+            self._send_on()
+        drawn, self._drawn = self._drawn, []
+        self._cursor.execute(_NEXT_NUMBERS, {"count": len(drawn)})
+        for later, (number,) in zip(drawn, self._cursor.fetchall(), strict=True):
+            later.value = number
 
     def send(self, statement: Statement, parameters: Parameters) -> None:
         """Run a statement whose result nobody reads."""
@@ -251,7 +296,7 @@ class Unit:
                 add(parameters)
                 return
             if statement.gathered:
-                add = self._adders[statement] = self._gathered.adder(statement.text(self._connection))
+                add = self._adders[statement] = self._gathered.adder(statement.insert(self._connection))
                 add(parameters)
                 return
             self._settle()
@@ -268,22 +313,8 @@ class Unit:
             return
         add = self._row_adders.get(statement)
         if add is None:
-            add = self._row_adders[statement] = self._gathered.row_adder(statement.text(self._connection), names)
+            add = self._row_adders[statement] = self._gathered.row_adder(statement.insert(self._connection), names)
         add(row)
-
-    def later(self, statement: Statement, parameters: Parameters) -> Any:
-        """The first value of the first row, for a use case to give back as its result and for nothing else.
-
-        With `together` it may be a `Later`.
-        """
-        if self._pipelines is None:
-            return self.one(statement, parameters)[0]
-        if not statement.apart:
-            self._facts.clear()
-        self._send_on()
-        cursor = self._connection.connection.cursor()
-        cursor.execute(statement.text(self._connection), parameters)
-        return Later(cursor)
 
     def _send_on(self) -> None:
         if self._pipeline is None:

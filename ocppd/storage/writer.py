@@ -23,8 +23,9 @@ from twisted.python.failure import Failure
 from ocppd.errors import StorageUnavailable
 from ocppd.storage.crowding import CROWDED, Crowding
 from ocppd.storage.database import Database, Trouble, reason
+from ocppd.storage.gathering import Later
 from ocppd.storage.outage import Outage
-from ocppd.storage.unit import Later, Lore, Unit
+from ocppd.storage.unit import Lore, Unit
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -242,9 +243,9 @@ class Writer:
                 outcomes.append(job.run(unit))
                 if monotonic() > end_s:
                     break
-        if unit.gathers:  # it knows all values at once
+        if unit.alone:  # it knows all values at once
             return outcomes
-        return [outcome.value() if isinstance(outcome, Later) else outcome for outcome in outcomes]
+        return [outcome.value if type(outcome) is Later else outcome for outcome in outcomes]
 
     def _run_each_alone(self, connection: Connection, jobs: list[_Job]) -> list[Any]:
         end_s = monotonic() + BATCH_S

@@ -271,7 +271,7 @@ def sends(unit: Unit, node: str) -> int:
     unit.send(COUNTED, {"node": node})
     assert unit.connection.exec_driver_sql("SELECT 1").scalar() == 1
     unit.send(COUNTED, {"node": node})
-    given: int = unit.later(ASKED, {"node": node})
+    given: int = unit.one(ASKED, {"node": node})[0]
     unit.send(COUNTED, {"node": node})
     return given
 

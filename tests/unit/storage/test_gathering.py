@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, create_engine, func, insert, select
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.storage.gathering import SIZES, Gathered, many, values_of_row
+from ocppd.storage.gathering import SIZES, Gathered, Insert, many, values_of_row
 from ocppd.storage.unit import LORE_LIMIT, Lore, Statement, Unit, values_of
 
 metadata = MetaData()
@@ -55,7 +55,7 @@ class TextsTests(SynchronousTestCase):
         for number in (1, 3, 4, 15, 16, 63, 64, 65, 200):
             gathered, cursor = Gathered(), Cursor()
             for each in range(number):
-                gathered.adder("INSERT INTO t (a, b) VALUES (:a, :a)")({"a": each})
+                gathered.adder(Insert("INSERT INTO t (a, b) VALUES (:a, :a)"))({"a": each})
             gathered.write(cursor)
             self.assertEqual(cursor.rows, [value for each in range(number) for value in (each, each)])
             self.assertFalse(gathered)

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import ocppd.storage
 from ocppd.storage import calls, nodes, sqlite
+from ocppd.storage.gathering_json import spelling
 from ocppd.storage.schema import metadata
 from ocppd.storage.unit import Statement
 
@@ -23,6 +24,8 @@ MODULES: tuple[ModuleType, ...] = tuple(
 #: A row per node, and a row per table that numbers its rows; no table at all; the few latest transactions of a charger, and its
 #: newest wishes.
 SMALL = {"SCAN nodes", "SCAN sqlite_sequence", "SCAN CONSTANT ROW", "SCAN latest", "SCAN newest"}
+#: What a parameter may be where many rows are one JSON text.
+KINDS = {"BIGINT", "BOOLEAN", "BYTEA", "TEXT"}
 #: What is done once in the life of a node may take longer.
 ONCE = {(calls, "_ORPHANED"), (nodes, "_LET_GO"), (nodes, "_HELD")}
 
@@ -45,6 +48,20 @@ class Statements(SynchronousTestCase):
                         if isinstance(statement, Statement):
                             sql = statement.text(cast(Connection, connected))
                             self.assertNotRegex(sql, r"[:(]\w+_\d+\b|POSTCOMPILE", f"{module.__name__}.{name}")
+
+    def test_rows_that_wait(self) -> None:
+        """Of every insert whose rows may wait, PostgreSQL can be told the type of each parameter, and which rows it changes."""
+        connected = cast(Connection, SimpleNamespace(dialect=psycopg.dialect(paramstyle="pyformat")))
+        found = 0
+        for module in MODULES:
+            for name, statement in vars(module).items():
+                if isinstance(statement, Statement) and statement.gathered:
+                    insert = statement.insert(connected)
+                    self.assertLessEqual({kind for _, kind in insert.kinds}, KINDS, f"{module.__name__}.{name}")
+                    self.assertEqual(bool(insert.key), "DO UPDATE" in insert.text, f"{module.__name__}.{name}")
+                    self.assertNotIn("%(", spelling(insert).text.replace("%(rows)s", ""))
+                    found += 1
+        self.assertGreater(found, 5)
 
     def test_the_hot_path_reads_by_index(self) -> None:
         """No statement scans a table that grows, for what a message or a call needs."""
