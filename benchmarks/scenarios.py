@@ -50,7 +50,7 @@ class Plan:
     def contenders(self) -> Sequence[Contender]:
         """All, the bare limits first."""
         node = servers.ocpp_rpc(self.directory / "ocpp_rpc")
-        return (servers.PICOWS, servers.AUTOBAHN, *servers.VARIANTS, servers.MOBILITYHOUSE, node)
+        return (servers.PICOWS, servers.AUTOBAHN, *servers.VARIANTS, servers.postgresql(), servers.MOBILITYHOUSE, node)
 
     def place(self, *parts: object) -> Path:
         """A directory of that name."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from measure import cores
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from support import postgresql as test_postgresql  # noqa: E402
 from support.daemon import STARTED, TWISTD, environment, free_port  # noqa: E402
 
 PEERS = Path(__file__).with_name("peers")
@@ -41,6 +44,7 @@ class Contender:
     ocppd: bool = False
     ready: str = LISTENING
     missing: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 class Server:
@@ -61,7 +65,7 @@ class Server:
             self.process = subprocess.Popen(
                 contender.command(self.port, directory),
                 cwd=directory,
-                env=environment(),
+                env=environment(contender.env),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -144,6 +148,36 @@ def ocpp_rpc(directory: Path) -> Contender:
     except (OSError, subprocess.SubprocessError):
         return Contender(name, None, missing="not measured: it could not be installed")
     return Contender(name, lambda port, _: [node, str(directory / "server.mjs"), str(port)])
+
+
+@contextmanager
+def beside_the_server() -> Iterator[None]:
+    """What is started meanwhile runs where the load generator does."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores()[1] or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@cache
+def postgresql() -> Contender:
+    """A daemon on a PostgreSQL server of its own, with a fresh database each time; one that cannot run where there is none."""
+    name = "ocppd, PostgreSQL"
+    programs = test_postgresql.programs()
+    if programs is None:
+        return Contender(name, None, missing="not measured: there is no PostgreSQL here")
+    with beside_the_server():
+        server = test_postgresql.Server(programs)
+    atexit.register(server.close)
+    daemon = ocppd(name)
+
+    def command(port: int, directory: Path) -> Sequence[str]:
+        assert daemon.command is not None
+        return [*daemon.command(port, directory), "--database", server.url(server.create(migrated=False))]
+
+    return replace(daemon, command=command, env={"OCPPD_SECRET_KEY": test_postgresql.SECRET_KEY})
 
 
 PICOWS = peer("picows echo", "picows_echo.py", echo=True)
