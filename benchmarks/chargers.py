@@ -126,6 +126,9 @@ async def _begin(charger: Charger, once: Once, begin: str) -> None:
         fail(f"a boot was answered {status}")
     if begin == "boot":
         return
+    if begin == "idle":
+        await once.call(charger, source.available())
+        return
     charger.transaction_id = json.loads(await once.call(charger, source.start()))[2]["transactionId"]
     if begin == "whole":
         await once.call(charger, source.meter_values(charger.transaction_id))
@@ -137,7 +140,7 @@ async def connect(
 ) -> list[Charger]:
     """So many chargers, named B-0 and on.
 
-    `begin`: "open" does nothing, "boot" boots, "start" starts a transaction, too, "whole" ends it.
+    `begin`: "open" does nothing, "boot" boots, "idle" tells a status, too, "start" starts a transaction, "whole" ends it.
     """
     door, clock, once = asyncio.Semaphore(DOOR), Clock(), Once()
     chargers: list[Charger] = []

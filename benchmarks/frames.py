@@ -105,6 +105,10 @@ class Source:
         """A BootNotification."""
         return BOOT % self.new_id()
 
+    def available(self) -> bytes:
+        """The StatusNotification that follows a boot."""
+        return STATUS % (self.new_id(), b"Available", self._clock.now())
+
     def start(self) -> bytes:
         """A StartTransaction that no other one is a repeat of."""
         return START % (self.new_id(), self.index, time.time_ns() % 10**9, self._clock.now())

@@ -137,13 +137,13 @@ def open_loops(plan: Plan) -> Result:
 
 
 def idle(plan: Plan) -> Result:
-    """Memory for a charger that has booted and does nothing."""
+    """Memory for a charger that has booted, told its status, and does nothing."""
     count = 10_000 // plan.scale
 
     def measure(server: Server, generator: Generator) -> Result:
         time.sleep(SETTLE_S)
         before = memory(server.pid)
-        joined(generator, server, count, "boot")
+        joined(generator, server, count, "idle")
         time.sleep(SETTLE_S)
         after = memory(server.pid)
         return {name: (after[name] - before[name]) / count for name in after} | {"total": after["rss"]}
@@ -188,7 +188,7 @@ def soak(plan: Plan) -> Result:
     seconds = SOAK_S / plan.scale
     place = plan.place("soak")
     with Server(servers.DURABLE, place, count) as server, Generator() as generator:
-        joined(generator, server, count, "boot")
+        joined(generator, server, count, "idle")
         time.sleep(SETTLE_S)
         began, used = time.monotonic(), cpu_ns(server.pid)
         samples: list[int] = []

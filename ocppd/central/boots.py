@@ -30,6 +30,8 @@ SPOKEN_MS: Final = 10 * 1000
 SILENT_MS: Final = 60 * 1000
 #: B-7: how long an accepted charger may take to tell the statuses of all its connectors (errata 3.22).
 STATUSES_MS: Final = 60 * 1000
+#: Chargers that are asked, or looked after, by one sweep: after a storm thousands are due in the same second.
+AT_ONCE: Final = 250
 
 
 class Boots(Watcher):
@@ -70,16 +72,18 @@ class Boots(Watcher):
 
     def sweep(self, now_ms: int) -> Deferred[Any] | None:
         """Ask for what is due."""
+        asked = 0
         for name, (due_ms, generation) in list(self._unbooted.items()):
             connection = self._chargers.connection(name)
             if connection is None or connection.generation != generation or connection.registration is not None:
                 del self._unbooted[name]
-            elif 0 < due_ms <= now_ms:
+            elif 0 < due_ms <= now_ms and asked < AT_ONCE:
+                asked += 1
                 self._unbooted[name] = (0, generation)
                 self._ask(name, MessageTrigger.BOOT_NOTIFICATION)
-        due = {}
+        due: dict[str, int] = {}
         for name, booted_ms in self._booted.items():
-            if booted_ms + STATUSES_MS > now_ms:
+            if booted_ms + STATUSES_MS > now_ms or len(due) == AT_ONCE:
                 break
             due[name] = booted_ms
         for name in due:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -109,6 +110,12 @@ class Wiring:
     submit: Callable[[str, Message], Deferred[Any]]
     #: A frame is none, or comes when it should not: (connection, kind of `deviations`, the frame where it is worth keeping, why).
     odd: Callable[[Connection, str, bytes, str], None]
+
+
+@cache
+def _with(asked_for: frozenset[str], another: str) -> frozenset[str]:
+    """One more message that was asked for: the same set for all chargers that were asked for the same."""
+    return asked_for | {another}
 
 
 class Connection:
@@ -297,6 +304,8 @@ class Connection:
                 self._after_answer()
             case Answered(result, late=False):
                 self.outbox.answered(result)
+                if self.outbox.spent:
+                    self._outbox = None
             case Answered(result):
                 self._wiring.answered_late(self.name, result, self.outbox.answered_late(result))
             case Stray(result):
@@ -379,7 +388,7 @@ class Connection:
         """Write a call of ours."""
         asked = asked_message(call.request, call.action)
         if asked is not None:
-            self.asked_for |= {asked}
+            self.asked_for = _with(self.asked_for, asked)
         self.link.send(call.frame.encode())
 
     def probe(self) -> None:

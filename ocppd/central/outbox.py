@@ -100,6 +100,11 @@ class Outbox:
         return self._current is None and not self._queue
 
     @property
+    def spent(self) -> bool:
+        """Whether a new one would be as good: nothing is under way, and no late answer can come."""
+        return self.empty and not (self._overdue or self._closed)
+
+    @property
     def idle(self) -> bool:
         """Whether a new call goes out at once."""
         return self._current is None and not self._queue and not self._line.holds_calls and not self._closed

@@ -85,7 +85,7 @@ def asks_for_boot(request: Message) -> bool:
 def asked_message(request: Message, action: str) -> str | None:
     """The message of the charger that this call of ours asks for."""
     if isinstance(request, TriggerMessageRequest):
-        return str(request.requested_message)
+        return request.requested_message.value
     if isinstance(request, ExtendedTriggerMessageRequest):
-        return EXTENDED_TRIGGERS.get(request.requested_message, str(request.requested_message))
+        return EXTENDED_TRIGGERS.get(request.requested_message, request.requested_message.value)
     return ASKED_FOR.get(action)

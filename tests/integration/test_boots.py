@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet.task import Clock
 
+from ocppd.central import boots
 from ocppd.config import Configuration, Registration
 from ocppd.errors import NotPermitted
 from ocppd.v16.core import ClearCacheRequest
@@ -69,6 +71,27 @@ async def test_statuses_that_do_not_come(charger: ChargePoint, clock: Clock) -> 
     await charger.statuses("Available", "Available")
     await elapse(charger.served, clock, 120)
     assert charger.unasked() == []
+
+
+@ensure
+async def test_many_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B-7, R-4: where many are due in the same second, a few are asked by each sweep, and in the end every one, once."""
+    monkeypatch.setattr(boots, "AT_ONCE", 2)
+    clock = starting_clock()
+    booted, silent = [[f"{kind}{number}" for number in range(5)] for kind in ("CP", "NEW")]
+    served = Served(*booted, *silent, queue=10, central_clock=clock, read_configuration=False)
+    try:
+        chargers = [await ChargePoint(served, name).connect(boot=name in booted) for name in (*booted, *silent)]
+        await elapse(served, clock, 58)
+        counts = []
+        for _ in range(5):
+            await elapse(served, clock, 5)
+            counts.append(sum(len(charger.unasked()) for charger in chargers))
+        assert counts == [4, 8, 10, 10, 10]
+        asked = [[(await charger.asked())[3]["requestedMessage"]] for charger in chargers]
+        assert asked == [["StatusNotification"]] * 5 + [["BootNotification"]] * 5
+    finally:
+        await served.stop()
 
 
 @with_clock()
