@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,13 +11,30 @@ from twisted.internet.defer import Deferred, DeferredList, gatherResults
 
 from ocppd.storage import gathering_json
 from ocppd.storage.records import EventFilter, MessageFilter, MeterValueFilter
+from ocppd.storage.records.quarantine import Quarantined, QuarantineFilter, Treatment
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.storage.unit import Unit
+from ocppd.storage.writer import Writer
 from support.holding import held
 from support.storing import NOON_MS, call, element, inbound, start, status
 
 #: What may be in a text, and what databases and JSON have signs for.
 ODD_TEXTS = ("it's", 'say "x"', "back\\slash", "{a,b}", "NULL", "%s %(x)s %%", ":name", "é ü 漢 😀", "line\nfeed\ttab", "", " ")
+
+
+@pytest.fixture(autouse=True)
+def again(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The sizes of batches that were run again, each use case by itself: none is, unless a test says otherwise."""
+    found: list[int] = []
+    run = Writer._run_each_alone
+
+    def run_again(writer: Writer, connection: Any, jobs: Any) -> Any:
+        found.append(len(jobs))
+        return run(writer, connection, jobs)
+
+    monkeypatch.setattr(Writer, "_run_each_alone", run_again)
+    yield found
+    assert found == []
 
 
 @pytest_twisted.ensureDeferred
@@ -107,7 +125,26 @@ async def test_texts_stay_as_they_are(storage: SqlStorage, monkeypatch: pytest.M
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_bug_beside_them(storage: SqlStorage, logged_errors: Any) -> None:
+async def test_odd_ones_among_them(storage: SqlStorage) -> None:
+    """A frame that is kept for its oddities is kept with the number of its message (G-12)."""
+    odd = Quarantined("CP1", ("null",), "StatusNotification", Treatment.MENDED, NOON_MS, "a frame", "[]", "1.0")
+    release = held(storage)
+    answers: list[Deferred[Any]] = []
+    for number in range(6):
+        message = inbound(quarantine=odd if number % 2 else None)
+        if number % 3:
+            answers.append(storage.status_notified(message, status()))
+        else:
+            answers.append(storage.meter_values_received(message, 1, None, (element(),)))
+    release.set()
+    numbers = await gatherResults(answers)
+    assert numbers == list(range(numbers[0], numbers[0] + 6))
+    kept = await storage.quarantine.list_frames(QuarantineFilter(), None, 10)
+    assert sorted(each.message or 0 for each in kept) == numbers[1::2]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_bug_beside_them(storage: SqlStorage, logged_errors: Any, again: list[int]) -> None:
     """Where one use case of a batch fails, the others are recorded, each with a number of its own that it is told."""
     release = held(storage)
     answers: list[Deferred[Any]] = []
@@ -120,6 +157,8 @@ async def test_a_bug_beside_them(storage: SqlStorage, logged_errors: Any) -> Non
     journal = await storage.list_messages(MessageFilter(), None, 50)
     assert [each.sequence for each in reversed(journal)] == [number for success, number in outcomes if success]
     logged_errors.flush()
+    assert len(again) == 1
+    again.clear()
 
 
 @pytest_twisted.ensureDeferred

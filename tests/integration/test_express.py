@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +11,11 @@ import pytest_twisted
 
 from ocppd.central import express
 from ocppd.central.conformance import FIRST_LOOKS
+from ocppd.central.outbox import Outbox
 from ocppd.central.watching import Watchers
+from ocppd.v16.core import ClearCacheRequest
+from support.dialogue import ChargePoint, starting_clock
+from support.rest import Served
 from support.wire import booted, is_error
 
 ensure = pytest_twisted.ensureDeferred
@@ -29,6 +35,48 @@ async def test_looks_are_limited(start: Any, monkeypatch: pytest.MonkeyPatch, at
         assert (await peer.call("StatusNotification", STATUS))[2] == {}
     assert before <= FIRST_LOOKS
     assert before - connection.looks == looked_at
+
+
+@ensure
+async def test_a_heartbeat_that_is_repeated() -> None:
+    """F-6: the repeat of a heartbeat has the answer that the first one had, whatever the time is by then."""
+    clock = starting_clock()
+    served = Served("CP1", central_clock=clock)
+    try:
+        link = (await ChargePoint(served).connect()).link
+        for message_id in ("again", "other", "again"):
+            link.tell(json.dumps([2, message_id, "Heartbeat", {}]))
+            await link.next_frame()
+            clock.advance(5)
+        (first, second, third) = link.answers[-3:]
+        assert (first[:2], second[:2]) == ([3, "again"], [3, "other"])
+        assert first[2] != second[2]
+        assert third == first
+    finally:
+        await served.stop()
+
+
+@ensure
+async def test_nothing_is_left_of_a_call(start: Any) -> None:
+    """A call that has been answered leaves nothing behind at the connection: there may be 20,000 of them."""
+    daemon = start()
+    peer = await booted(daemon)
+    call = daemon.central.commands.call("CP1", ClearCacheRequest())
+    asked = await peer.frame()
+    assert living() == 1
+    peer.send([3, asked[1], {"status": "Accepted"}])
+    await call
+    assert living() == 0
+    assert not daemon.central.chargers.connection("CP1").busy
+    call = daemon.central.commands.call("CP1", ClearCacheRequest())
+    peer.send([3, (await peer.frame())[1], {"status": "Rejected"}])
+    assert (await call).status == "Rejected"
+
+
+def living() -> int:
+    """How many outboxes there are."""
+    gc.collect()
+    return sum(type(each) is Outbox for each in gc.get_objects())
 
 
 def broken(*_: Any) -> Any:

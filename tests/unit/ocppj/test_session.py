@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.ocppj.frames import Call, CallError, CallResult, call_frame, call_result_frame
+from ocppd.ocppj.frames import Call, CallError, CallResult, call_frame, call_result_frame, read_at_once
 from ocppd.ocppj.session import (
     ABANDONED_KEPT,
     INBOUND_LIMIT,
@@ -40,6 +40,43 @@ def received(session: Session, data: bytes, now: float = 0.0) -> Call:
     [event] = session.receive(data, now)
     assert isinstance(event, CallReceived)
     return event.call
+
+
+def call(message_id: str) -> Call:
+    """A heartbeat that can be run."""
+    found = read_at_once(heartbeat(message_id))
+    assert found is not None
+    return found
+
+
+class SettledTests(SynchronousTestCase):
+    """Calls of the peer that are answered at once."""
+
+    def test_once(self) -> None:
+        """It is answered, and kept for its repeat (F-6); the repeat goes the ordinary way, and has the same answer."""
+        session, first = Session(), call("1")
+        self.assertTrue(session.settle(first, ANSWER, 0))
+        self.assertIsNone(session.current)
+        self.assertFalse(session.settle(first, b"another", 1))
+        self.assertEqual(session.called(first, 1), [Send(ANSWER), Odd("message-id-repeated")])
+        self.assertTrue(session.settle(call("2"), ANSWER, 1))
+
+    def test_not_while_another_is_in_progress(self) -> None:
+        """Calls are answered in order (S-4)."""
+        session = Session()
+        first = received(session, heartbeat("1"))
+        self.assertFalse(session.settle(call("2"), ANSWER, 0))
+        session.answered(first, b"a1", 0)
+        self.assertTrue(session.settle(call("2"), ANSWER, 0))
+
+    def test_as_many_are_kept(self) -> None:
+        """Their answers are forgotten like others (F-6)."""
+        session = Session()
+        for number in range(10 * REPEATS_KEPT):
+            self.assertTrue(session.settle(call(str(number)), ANSWER, number / 100))
+        newest = call(str(10 * REPEATS_KEPT - 1))
+        self.assertEqual(session.called(newest, 20), [Send(ANSWER), Odd("message-id-repeated")])
+        self.assertTrue(session.settle(call("0"), ANSWER, 20))
 
 
 class InboundTests(SynchronousTestCase):
