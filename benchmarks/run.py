@@ -82,6 +82,14 @@ def chosen(text: str | None, soak: bool) -> list[str]:
     return [*names, *(name for name in ON_DEMAND if soak and name not in names)]
 
 
+def kept(path: Path | None) -> dict[str, Any]:
+    """The scenarios that a file has of an earlier run."""
+    found: dict[str, Any] = (
+        json.loads(path.read_text(encoding="utf-8"))["scenarios"] if path is not None and path.exists() else {}
+    )
+    return found
+
+
 def arguments() -> argparse.Namespace:
     """What was typed."""
     parser = argparse.ArgumentParser(
@@ -97,7 +105,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--directory", type=Path, help="where databases are made, to measure that disk (default: as for tempfile)"
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="keep all rounds as JSON, for tables.py")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="keep all rounds as JSON, for tables.py; others in it stay",
+    )
     return parser.parse_args()
 
 
@@ -110,7 +123,7 @@ def main() -> None:
     results: dict[str, Any] = {
         "machine": machine(),
         "plan": {"rounds": rounds, "seconds": seconds, "quick": typed.quick, "date": time.strftime("%Y-%m-%d")},
-        "scenarios": {},
+        "scenarios": kept(typed.write),
     }
     with tempfile.TemporaryDirectory(dir=typed.directory) as directory:
         plan = Plan(Path(directory), rounds, seconds, min(1.0, seconds), QUICK_SCALE if typed.quick else 1)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -45,6 +45,8 @@ class Contender:
     ready: str = LISTENING
     missing: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    #: What it needs besides, while it runs.
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class Server:
@@ -58,6 +60,8 @@ class Server:
             names = [{"Name": f"B-{index}"} for index in range(chargers)]
             (directory / "configs.json").write_text(json.dumps({"Chargers": names}), encoding="utf-8")
         self.contender = contender
+        self._beside = contender.beside()
+        self._beside.__enter__()
         self.port = free_port()
         self._log = directory / "log"
         core = cores()[0]
@@ -112,6 +116,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self._beside.__exit__(None, None, None)
 
     def __enter__(self) -> Server:
         return self
@@ -171,13 +176,23 @@ def postgresql() -> Contender:
     with beside_the_server():
         server = test_postgresql.Server(programs)
     atexit.register(server.close)
+    server.pause()
     daemon = ocppd(name)
+
+    @contextmanager
+    def running() -> Iterator[None]:
+        """It does nothing while others have their turn: not even what a server does by itself."""
+        server.resume()
+        try:
+            yield
+        finally:
+            server.pause()
 
     def command(port: int, directory: Path) -> Sequence[str]:
         assert daemon.command is not None
         return [*daemon.command(port, directory), "--database", server.url(server.create(migrated=False))]
 
-    return replace(daemon, command=command, env={"OCPPD_SECRET_KEY": test_postgresql.SECRET_KEY})
+    return replace(daemon, command=command, env={"OCPPD_SECRET_KEY": test_postgresql.SECRET_KEY}, beside=running)
 
 
 PICOWS = peer("picows echo", "picows_echo.py", echo=True)
