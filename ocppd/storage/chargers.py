@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, null, select, update
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, insert, null, select, update
 
 from ocppd.storage import calls, connector_states, consequences, events, filing
 from ocppd.storage import messages as journal
@@ -22,7 +23,8 @@ from ocppd.storage.records import (
     StatusRecord,
 )
 from ocppd.storage.schema import IS_OPEN, chargers, connectors, messages, nodes, statuses, transactions
-from ocppd.storage.unit import Statement, Unit, portions, values_of
+from ocppd.storage.spellings import one_of
+from ocppd.storage.unit import Statement, Unit, values_of
 from ocppd.v16.types import RegistrationStatus
 
 _CONNECTED = Statement.upsert(
@@ -50,6 +52,8 @@ _DISCONNECTED = Statement(
     .values(last_seen_ms=bindparam("seen_ms"), node=null())
 )
 
+#: The parameter of many chargers.
+_NAMES = bindparam("the_names", type_=Text())
 _BOOT = (
     "vendor",
     "model",
@@ -205,13 +209,11 @@ def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
 def read_chargers(unit: Unit, names: Sequence[str]) -> dict[str, ChargerRecord]:
     """See `ChargerRecords.read_chargers`."""
     if len(names) == 1:
-        row = unit.one(_CHARGER, {"the_name": names[0]})
-        return {} if row is None else {names[0]: _charger(dict(zip(_CHARGER_COLUMNS, row, strict=True)))}
-    found: dict[str, ChargerRecord] = {}
-    for some in portions(names):
-        rows = unit.connection.execute(_chargers(chargers.c.name.in_(some))).mappings()
-        found |= {row["name"]: _charger(row) for row in rows}
-    return found
+        rows = unit.all(_CHARGER, {"the_name": names[0]})
+    else:
+        rows = unit.all(_CHARGERS, {"the_names": json.dumps(tuple(names))})
+    found = (dict(zip(_CHARGER_COLUMNS, row, strict=True)) for row in rows)
+    return {row["name"]: _charger(row) for row in found}
 
 
 def _chargers(which: ColumnElement[bool]) -> Select[Any]:
@@ -225,6 +227,7 @@ def _chargers(which: ColumnElement[bool]) -> Select[Any]:
 
 _CHARGER_COLUMNS = (*(column.name for column in chargers.c if column.name != "node"), "node")
 _CHARGER = Statement(_chargers(chargers.c.name == bindparam("the_name")))
+_CHARGERS = Statement(_chargers(one_of(chargers.c.name, _NAMES)))
 
 
 def _charger(row: Any) -> ChargerRecord:
@@ -247,20 +250,14 @@ def _registration(text: str | None) -> RegistrationStatus | None:
 def read_connectors(unit: Unit, names: Sequence[str]) -> dict[str, tuple[ConnectorRecord, ...]]:
     """See `ChargerRecords.read_connectors`."""
     found: dict[str, list[ConnectorRecord]] = {}
-    for row in _connector_rows(unit, names):
-        found.setdefault(row["charger"], []).append(ConnectorRecord(**row))
-    return {charger: tuple(records) for charger, records in found.items()}
-
-
-def _connector_rows(unit: Unit, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     if len(names) == 1:
-        for row in unit.all(_CONNECTORS, {"the_name": names[0]}):
-            yield dict(zip(_CONNECTOR_COLUMNS, row, strict=True))
-        return
-    for some in portions(names):
-        query = _connectors_of(connectors.c.charger.in_(some), transactions.c.charger.in_(some))
-        for found in unit.connection.execute(query).mappings():
-            yield {str(name): value for name, value in found.items()}
+        rows = unit.all(_CONNECTORS, {"the_name": names[0]})
+    else:
+        rows = unit.all(_CONNECTORS_OF_MANY, {"the_names": json.dumps(tuple(names))})
+    for row in rows:
+        record = ConnectorRecord(**dict(zip(_CONNECTOR_COLUMNS, row, strict=True)))
+        found.setdefault(record.charger, []).append(record)
+    return {charger: tuple(records) for charger, records in found.items()}
 
 
 def _connectors_of(which: ColumnElement[bool], whose: ColumnElement[bool]) -> Select[Any]:
@@ -288,6 +285,7 @@ _CONNECTOR_COLUMNS = (*(column.name for column in connectors.c), "transaction_id
 _CONNECTORS = Statement(
     _connectors_of(connectors.c.charger == bindparam("the_name"), transactions.c.charger == bindparam("the_name"))
 )
+_CONNECTORS_OF_MANY = Statement(_connectors_of(one_of(connectors.c.charger, _NAMES), one_of(transactions.c.charger, _NAMES)))
 
 
 def list_statuses(unit: Unit, charger: str, connector_id: int, after: int | None, limit: int) -> list[StatusRecord]:

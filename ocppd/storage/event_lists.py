@@ -5,18 +5,19 @@ Functions over a running transaction.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, and_, case, func, null, select
+from sqlalchemy import ColumnElement, Table, Text, and_, bindparam, case, func, null, select
 
 from ocppd.storage import filing
 from ocppd.storage.messages import RECORD, record_of
 from ocppd.storage.records import FRAME_LIMIT, Direction, Event, EventFilter, EventKind, Newest, Tail
 from ocppd.storage.schema import events, messages
-from ocppd.storage.spellings import OldestRunning, ThisTransaction
-from ocppd.storage.unit import Unit, portions
+from ocppd.storage.spellings import OldestRunning, ThisTransaction, one_of
+from ocppd.storage.unit import Unit
 
 #: Above every number.
 NO_SEQUENCE: Final = 2**63 - 1
@@ -59,8 +60,8 @@ def newest_event(unit: Unit, shortly: int) -> Newest:
 def events_after(unit: Unit, after: int, missing: Sequence[int], limit: int, ask_following: bool) -> Tail:
     """See `EventRecords.events_after`."""
     found = _read(unit, EventFilter(), lambda sequence: sequence > after, limit)
-    for some in portions(missing):
-        found += _read(unit, EventFilter(), _among(some), len(some))
+    if missing:
+        found += _read(unit, EventFilter(), _among(missing), len(missing))
     oldest = unit.connection.execute(select(OldestRunning())).scalar()
     following = unit.connection.execute(select(ThisTransaction())).scalar() if ask_following else None
     return Tail(tuple(sorted(found, key=lambda event: event.sequence)), oldest, following)
@@ -77,7 +78,7 @@ def list_events(unit: Unit, which: EventFilter, after: int | None, limit: int) -
 
 
 def _among(numbers: Sequence[int]) -> Bound:
-    return lambda sequence: sequence.in_(numbers)
+    return lambda sequence: one_of(sequence, bindparam("numbers", json.dumps(tuple(numbers)), type_=Text()))
 
 
 def _read(unit: Unit, which: EventFilter, bound: Bound, limit: int, *, newest_first: bool = False) -> list[Event]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, func, insert, null, select, update
+from sqlalchemy import Text, bindparam, delete, func, insert, null, select, update
 
 from ocppd.storage import charger_job_rows as rows
 from ocppd.storage import events
@@ -14,7 +15,8 @@ from ocppd.storage.records import EventKind
 from ocppd.storage.records.charger_jobs import EntryKind
 from ocppd.storage.records.files import FilePurpose, NewFile, NewToken, Permit, StoredFile
 from ocppd.storage.schema import file_tokens, files
-from ocppd.storage.unit import Parameters, Statement, Unit, portions, values_of
+from ocppd.storage.spellings import one_of
+from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 
 _RECORD: Final = tuple(field.name for field in fields(StoredFile))
 _COLUMNS: Final = tuple(files.c[name] for name in _RECORD)
@@ -134,9 +136,8 @@ def tidied(unit: Unit, before_ms: int, most_bytes: int, tokens_before_ms: int) -
 
 def names_unknown(unit: Unit, names: Sequence[str]) -> list[str]:
     """See `FileRecords.names_unknown`."""
-    known: set[str] = set()
-    for some in portions(names):
-        known |= set(unit.connection.execute(select(files.c.stored).where(files.c.stored.in_(some))).scalars())
+    given = bindparam("the_names", json.dumps(tuple(names)), type_=Text())
+    known = set(unit.connection.execute(select(files.c.stored).where(one_of(files.c.stored, given))).scalars())
     return [name for name in names if name not in known]
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column, null, or_, select, update
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, case, func, literal_column, null, or_, select, update
 from twisted.internet.defer import Deferred
 
 from ocppd.storage import events
@@ -15,8 +15,8 @@ from ocppd.storage.follow_ups import METER_VALUES, came_since
 from ocppd.storage.records import EventKind
 from ocppd.storage.records.follow_ups import ANYWHERE, FollowUp, FollowUpKind, FollowUpState
 from ocppd.storage.schema import IS_UNDECIDED, IS_UNTOLD, IS_WISH, chargers, follow_ups, messages, nodes, transactions
-from ocppd.storage.spellings import at_most
-from ocppd.storage.unit import Parameters, Statement, Unit, portions
+from ocppd.storage.spellings import at_most, one_of
+from ocppd.storage.unit import Parameters, Statement, Unit
 
 #: What is decided at once; the rest with the next sweep.
 AT_ONCE: Final = 500
@@ -36,6 +36,11 @@ _DECIDING: Final = ("message_id", "place", "charger", "expected", "since_ms", "s
 _COLUMNS: Final = tuple(follow_ups.c[name] for name in _RECORD)
 _THIS = and_(follow_ups.c.message_id == bindparam("the_id"), follow_ups.c.place == bindparam("the_place"))
 
+_OF_MESSAGES = Statement(
+    select(*_COLUMNS)
+    .where(one_of(follow_ups.c.message_id, bindparam("the_ids", type_=Text())))
+    .order_by(follow_ups.c.message_id, follow_ups.c.place)
+)
 _FIRST_DUE = Statement(
     at_most(select(follow_ups.c.message_id).where(IS_UNDECIDED, follow_ups.c.deadline_ms <= bindparam("now_ms")), 1)
 )
@@ -120,19 +125,18 @@ class SqlFollowUps:
 def of_messages(unit: Unit, message_ids: Sequence[str]) -> dict[str, tuple[FollowUp, ...]]:
     """See `FollowUpRecords.of_messages`."""
     found: dict[str, list[FollowUp]] = {}
-    for some in portions(message_ids):
-        query = select(*_COLUMNS).where(follow_ups.c.message_id.in_(some)).order_by(follow_ups.c.message_id, follow_ups.c.place)
-        for row in unit.connection.execute(query):
-            found.setdefault(row[0], []).append(_record(row))
+    for row in unit.all(_OF_MESSAGES, {"the_ids": json.dumps(tuple(message_ids))}):
+        found.setdefault(row[0], []).append(_record(row))
     return {message_id: tuple(records) for message_id, records in found.items()}
 
 
 def availability(unit: Unit, names: Sequence[str]) -> dict[str, Mapping[int, FollowUp]]:
     """See `FollowUpRecords.availability`."""
     found: dict[str, dict[int, FollowUp]] = {}
-    rows: list[Any] = unit.all(_WISHES, {"the_name": names[0]}) if len(names) == 1 else []
-    for some in portions(names) if len(names) > 1 else ():
-        rows += unit.connection.execute(_wishes(follow_ups.c.charger.in_(some)))
+    if len(names) == 1:
+        rows = unit.all(_WISHES, {"the_name": names[0]})
+    else:
+        rows = unit.all(_WISHES_OF_MANY, {"the_names": json.dumps(tuple(names))})
     for record in map(_record, rows):
         found.setdefault(record.charger, {})[record.connector_id or 0] = record
     return dict(found)
@@ -151,6 +155,7 @@ def _wishes(which: ColumnElement[bool]) -> Select[Any]:
 
 
 _WISHES = Statement(_wishes(follow_ups.c.charger == bindparam("the_name")))
+_WISHES_OF_MANY = Statement(_wishes(one_of(follow_ups.c.charger, bindparam("the_names", type_=Text()))))
 
 
 def _record(row: Any) -> FollowUp:

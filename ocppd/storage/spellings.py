@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, literal_column
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Integer, cast, literal_column, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.selectable import GenerativeSelect
@@ -77,6 +77,34 @@ def _this_postgresql(element: ThisTransaction, compiler: Any, **options: Any) ->
 @compiles(ThisTransaction, "sqlite")
 def _none_sqlite(element: Any, compiler: Any, **options: Any) -> str:
     return "NULL"
+
+
+class Values(FunctionElement[str]):
+    """The values of a JSON array, a row for each, in a column of the name `value`."""
+
+    inherit_cache = True
+
+
+@compiles(Values, "sqlite")
+def _values_sqlite(element: Values, compiler: Any, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses)})"
+
+
+@compiles(Values, "postgresql")
+def _values_postgresql(element: Values, compiler: Any, **options: Any) -> str:
+    return f"json_array_elements_text(CAST({compiler.process(element.clauses)} AS JSON))"
+
+
+def one_of(column: ColumnElement[Any], values: BindParameter[str]) -> ColumnElement[bool]:
+    """Whether a column, of texts or integers, has one of the values of a JSON array, which is the parameter.
+
+    One statement for any number of them. With a parameter for each value it would be another statement for each number of
+    values, and drivers keep all of them prepared.
+    """
+    value: ColumnElement[Any] = literal_column("value")
+    if isinstance(column.type, Integer):
+        value = cast(value, BigInteger)
+    return column.in_(select(value).select_from(Values(values)))
 
 
 def at_most(query: T, count: int) -> T:

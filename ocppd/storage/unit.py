@@ -6,9 +6,9 @@ takes 1.3 µs that way and 17 µs through `Connection.execute`, and every messag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Integer, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,15 +18,10 @@ from sqlalchemy.types import TypeEngine
 from ocppd.storage.gathering import Gathered, Insert, Later
 from ocppd.storage.gathering_json import GatheredJson
 
-V = TypeVar("V")
-
 #: SQLite's own count of the journal's numbers, which the events' have their part in.
 _LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'messages'"
 #: The next ones of PostgreSQL's, which all nodes draw from.
 _NEXT_NUMBERS = "SELECT nextval('messages_sequence_seq') FROM generate_series(1, %(count)s)"
-
-#: Values in one query: SQLite looks each parameter's name up among all that came before it.
-VALUES_LIMIT = 500
 
 #: Things that are known of the records, at some 200 bytes each; beyond it all are found out anew.
 LORE_LIMIT = 50_000
@@ -124,12 +119,6 @@ def _kind(kind: TypeEngine[Any], dialect: Any) -> str:
 def values_of(insert: Any, *names: str) -> Any:
     """`insert`, of whatever dialect, with a parameter of the same name for each of these columns."""
     return insert.values({name: bindparam(name) for name in names})
-
-
-def portions(values: Sequence[V]) -> Iterator[Sequence[V]]:
-    """As many of `values` at a time as one query takes."""
-    for begin in range(0, len(values), VALUES_LIMIT):
-        yield values[begin : begin + VALUES_LIMIT]
 
 
 class Lore:

@@ -21,9 +21,11 @@ from ocppd.storage.unit import Statement
 MODULES: tuple[ModuleType, ...] = tuple(
     importlib.import_module(f"ocppd.storage.{module.name}") for module in pkgutil.iter_modules(ocppd.storage.__path__)
 )
+#: What a statement is given as one JSON array.
+GIVEN = "SCAN json_each VIRTUAL TABLE INDEX 1:"
 #: A row per node, and a row per table that numbers its rows; no table at all; the few latest transactions of a charger, and its
 #: newest wishes.
-SMALL = {"SCAN nodes", "SCAN sqlite_sequence", "SCAN CONSTANT ROW", "SCAN latest", "SCAN newest"}
+SMALL = {"SCAN nodes", "SCAN sqlite_sequence", "SCAN CONSTANT ROW", "SCAN latest", "SCAN newest", GIVEN}
 #: What a parameter may be where many rows are one JSON text.
 KINDS = {"BIGINT", "BOOLEAN", "BYTEA", "TEXT"}
 #: What is done once in the life of a node may take longer.
