@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ocppd.clock import Clock
 
@@ -31,3 +33,31 @@ class Lately:
         """How many there are in the window."""
         since, count = self._counts.get(key, (0.0, 0))
         return count if self._clock.seconds() - since < self._window_s else 0
+
+
+class Tries:
+    """Who may try something: fewer than `limit` tries of a key have failed of late, or may yet, as they are under way."""
+
+    def __init__(self, failed: Lately, limit: int) -> None:
+        self._failed = failed
+        self._limit = limit
+        self._under_way: Counter[str] = Counter()
+
+    def permits(self, key: str) -> bool:
+        """Whether there may be one more."""
+        return self._failed.count(key) + self._under_way[key] < self._limit
+
+    @contextmanager
+    def one(self, key: str) -> Iterator[None]:
+        """One is under way."""
+        self._under_way[key] += 1
+        try:
+            yield
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
+
+    def failed(self, key: str) -> None:
+        """One has failed."""
+        self._failed.add(key)

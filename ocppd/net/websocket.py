@@ -26,7 +26,7 @@ from ocppd.central.system import CentralSystem
 from ocppd.clock import Clock
 from ocppd.config import ChargerSettings, Handshake
 from ocppd.errors import StorageUnavailable, UnknownCharger
-from ocppd.net.attempts import Lately
+from ocppd.net.attempts import Lately, Tries
 from ocppd.net.backpressure import Backpressure, guarded
 from ocppd.net.credentials import password_of
 from ocppd.net.ending import Ending
@@ -51,7 +51,7 @@ HANDSHAKE_TIMEOUT_S: Final = 15
 CLOSE_TIMEOUT_S: Final = 5
 #: Handshakes whose records are being looked up: some seconds of work. Beyond it a reconnect storm is told to wait (C-5).
 PENDING_HANDSHAKES_LIMIT: Final = 2000
-#: Z-3: wrong passwords per charger and address within WINDOW_S, after which they are not even looked at.
+#: Z-3: wrong passwords per charger and address within WINDOW_S, those under way included; others are not even looked at.
 WRONG_PASSWORDS_LIMIT: Final = 10
 WINDOW_S: Final = 60.0
 #: Chargers and addresses that are counted for it, and for the log.
@@ -191,12 +191,14 @@ class ChargerProtocol(Pings, FastFrames, FastHandshake, WebSocketServerProtocol)
         if not settings.needs_password and header is None:
             return
         key = f"{self.remote_ip} {settings.name}"
-        if self.factory.wrong_passwords.count(key) >= WRONG_PASSWORDS_LIMIT:
+        passwords = self.factory.passwords
+        if not passwords.permits(key):
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong passwords", (("Retry-After", str(int(WINDOW_S))),))
         central = self.factory.door.central
-        login = await Login(central.registry, settings).of(password_of(header, settings.name))
+        with passwords.one(key):
+            login = await Login(central.registry, settings).of(password_of(header, settings.name))
         if login is Verdict.WRONG:
-            self.factory.wrong_passwords.add(key)
+            passwords.failed(key)
             reason = f"wrong or missing credentials for {settings.name}"
             raise Refusal(HTTPStatus.UNAUTHORIZED, reason, (("WWW-Authenticate", 'Basic realm="ocppd"'),))
         if login is Verdict.BY_DIGITS:
@@ -369,7 +371,7 @@ class ChargerFactory(WebSocketServerFactory):
         self.overload = Overload(door.clock)
         #: Handshakes whose records are being looked up.
         self.pending = 0
-        self.wrong_passwords = Lately(door.clock, WINDOW_S, KEYS_KEPT)
+        self.passwords = Tries(Lately(door.clock, WINDOW_S, KEYS_KEPT), WRONG_PASSWORDS_LIMIT)
         self.refusals = Lately(door.clock, WINDOW_S, KEYS_KEPT)
         self.setProtocolOptions(
             webStatus=False,

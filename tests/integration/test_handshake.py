@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred, gatherResults
 
 from ocppd.config import Handshake
 from ocppd.net.websocket import PENDING_HANDSHAKES_LIMIT, WRONG_PASSWORDS_LIMIT
 from support.central import chargers
+from support.certification import http
 from support.peer import Response, connect, handshake, raw, within
 
 OFFER = "Sec-WebSocket-Protocol: ocpp1.6"
@@ -209,3 +212,27 @@ async def test_z_3_wrong_passwords_are_limited(start: Any) -> None:
     response = await handshake(port, "/ocppj/1.6/CP1", OFFER, basic(b"CP1", b"secret"))
     assert (response.status, response.header("retry-after")) == (429, ["60"])
     assert (await handshake(port, "/ocppj/1.6/CP2", OFFER, basic(b"CP2", b"secret"))).status == 101
+
+
+@ensure
+async def test_z_3_wrong_passwords_at_once_are_limited_too(start: Any) -> None:
+    """Z-3: of a burst ten are looked at, since each costs a slow hash; another charger is let in meanwhile."""
+    daemon = start(chargers("CP1", "CP2"))
+    for name in ("CP1", "CP2"):
+        await http(daemon.port, "PUT", f"/api/v1/chargers/{name}/credentials", {"password": "secret of it"})
+    guesses = [
+        Deferred.fromCoroutine(handshake(daemon.port, "/ocppj/1.6/CP1", OFFER, basic(b"CP1", f"guess {number}".encode())))
+        for number in range(5 * WRONG_PASSWORDS_LIMIT)
+    ]
+    honest = Deferred.fromCoroutine(handshake(daemon.port, "/ocppj/1.6/CP2", OFFER, basic(b"CP2", b"secret of it")))
+    answers = Counter([response.status for response in await gatherResults(guesses)])
+    assert answers == {401: WRONG_PASSWORDS_LIMIT, 429: 4 * WRONG_PASSWORDS_LIMIT}
+    assert (await honest).status == 101
+
+
+@ensure
+async def test_z_3_right_passwords_are_not_counted(start: Any) -> None:
+    """Z-3: a charger that comes again and again with the right password is let in: none counts when it has ended."""
+    port = start(chargers("CP1", Authorization="secret")).port
+    for _ in range(WRONG_PASSWORDS_LIMIT + 1):
+        assert (await handshake(port, "/ocppj/1.6/CP1", OFFER, basic(b"CP1", b"secret"))).status == 101
