@@ -1,7 +1,8 @@
 """Where an authority keeps its keys: a directory that only its owner reads. Blocking; safe to use from several threads.
 
 For each kind of key `rsa-…` and `ecdsa-…`: `root.pem`, `issuer.pem`, `issuer.key`, and `root.key`, which is never read here
-and may be taken away. Whoever has an authority of their own puts its three files there.
+and may be taken away. Whoever has an authority of their own puts its three files there. In a directory that was there before,
+such as a mounted volume, what is made lies in a directory below it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from ocppd.pki.reading import Unreadable, pem_of, read_certificates
 
 #: A file with more is no certificate and no key.
 FILE_LIMIT: Final = 64 * 1024
+#: Where it is made in a directory that is there already: a mounted volume cannot be replaced as a whole.
+BELOW: Final = "authority"
+#: What may be in a volume that nobody has used yet, beside hidden files.
+IN_NEW_VOLUMES: Final = frozenset({"lost+found", BELOW})
 
 
 class Keeper:
@@ -51,7 +56,7 @@ class Keeper:
             if self._directory is None:
                 raise CannotIssue("there is no authority; --ca names the directory of one")
             try:
-                _make(self._directory, name)
+                _make(_place(self._directory), name)
             except OSError as error:
                 raise CannotIssue(f"the authority in {self._directory} cannot be made: {error.strerror}") from None
             found = self._load()
@@ -62,7 +67,7 @@ class Keeper:
     def _load(self) -> Authority | None:
         if self._authority is None and self._directory is not None:
             try:
-                self._authority = _read(self._directory) or None
+                self._authority = _read(self._directory) or _read(self._directory / BELOW) or None
             except OSError as error:
                 raise CannotIssue(f"the authority in {self._directory} cannot be read: {error.strerror}") from None
         return self._authority
@@ -103,6 +108,12 @@ def _contents(path: Path) -> bytes:
             return file.read(FILE_LIMIT)
     except OSError as error:
         raise Unreadable(f"{path.name}: {error.strerror}") from None
+
+
+def _place(directory: Path) -> Path:
+    """Where it is to be made. One that holds something else is no directory for keys, and not taken for a volume."""
+    new = directory.is_dir() and all(path.name.startswith(".") or path.name in IN_NEW_VOLUMES for path in directory.iterdir())
+    return directory / BELOW if new else directory
 
 
 def _make(directory: Path, name: str) -> None:

@@ -124,6 +124,26 @@ class KeeperTests(SynchronousTestCase):
         self.assertEqual(made[0][KeyKind.RSA].root, made[1][KeyKind.RSA].root)
         self.assertEqual(list(directory.parent.iterdir()), [directory])
 
+    def test_made_in_a_volume(self) -> None:
+        """A directory that is there already, as a mounted volume is, stays the one it is: all have what is made below it."""
+        directory = Path(self.mktemp()) / "ca"
+        (directory / "lost+found").mkdir(parents=True)
+        parent, number = directory.parent.stat().st_mtime_ns, directory.stat().st_ino
+        made: list[Authority] = []
+        threads = [Thread(target=lambda: made.append(Keeper(directory).make("Acme"))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(made[0][KeyKind.RSA].root, made[1][KeyKind.RSA].root)
+        self.assertEqual((directory.parent.stat().st_mtime_ns, directory.stat().st_ino), (parent, number))
+        self.assertEqual(sorted(path.name for path in directory.iterdir()), ["authority", "lost+found"])
+        self.assertEqual((directory / "authority").stat().st_mode & 0o777, 0o700)
+        found = Keeper(directory).load()
+        assert found is not None
+        self.assertEqual(found[KeyKind.RSA].root, made[0][KeyKind.RSA].root)
+        self.assertEqual(Keeper(directory).make("Else")[KeyKind.RSA].root, found[KeyKind.RSA].root)
+
     def test_keys_of_somebodys_own(self) -> None:
         """Three files make an issuer; the root's key is not among them, and may be taken away."""
         directory = Path(self.mktemp())
