@@ -19,6 +19,8 @@ from support.rest import Served, silent
 #: Enough to meet every path with every kind of nonsense; the same ones in every run.
 RANDOM_REQUESTS = 600
 
+CP1 = "/api/v1/chargers/CP1"
+
 METHODS = ["GET", "GET", "POST", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "BREW"]
 PATHS = [
     "/api/v1/chargers",
@@ -150,3 +152,29 @@ async def test_reason_phrases(served: Served) -> None:
     client = await raw(served.port)
     client.write(b"GET /ocppj/1.6/CP1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert (await within(client.lost)).startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
+
+
+@pytest_twisted.ensureDeferred
+async def test_conditions_where_there_is_no_etag(served: Served) -> None:
+    """RFC 9110 13.1.1: what has no entity tag is none that If-Match names, and nothing is done; `*` is whatever is there."""
+    sent, queued = [(await served.post(f"{CP1}/commands/ClearCache", {})).json["messageId"] for _ in range(2)]
+    message = f"/api/v1/messages/{queued}"
+    for method, path in (
+        ("DELETE", message),
+        ("DELETE", f"{CP1}/connection"),
+        ("DELETE", f"{CP1}/quarantine"),
+        ("DELETE", f"{CP1}/charging-profiles"),
+        ("PUT", f"{CP1}/credentials"),
+        ("POST", f"{CP1}/commands/ClearCache"),
+    ):
+        body, headers = b"" if method == "DELETE" else b"{}", {"Content-Type": "application/json", "If-Match": '"seen", W/"7"'}
+        refused = await served.request(method, path, body, headers)
+        assert (path, refused.status) == (path, 412)
+        assert refused.slug == "precondition-failed"
+    assert (await served.get(f"{CP1}/credentials")).json["set"] is False
+    calls = (await served.get("/api/v1/messages?action=ClearCache")).json["items"]
+    assert {each["messageId"] for each in calls} == {sent, queued}
+    assert (await served.get(message)).json["state"] == "queued"
+    assert (await served.request("DELETE", message, headers={"If-Match": "seen"})).status == 400
+    cancelled = await served.request("DELETE", message, headers={"If-Match": "*"})
+    assert (cancelled.status, cancelled.json["state"]) == (200, "cancelled")

@@ -22,7 +22,7 @@ from ocppd.net.rest.api import Api
 from ocppd.net.rest.entrance import Entrance, path_class
 from ocppd.net.rest.health import Readiness
 from ocppd.net.rest.idempotency import HEADER, Once
-from ocppd.net.rest.problems import InternalError, NoSuchMethod, NoSuchPath, is_known, problem_of
+from ocppd.net.rest.problems import InternalError, NoSuchMethod, NoSuchPath, PreconditionFailed, is_known, problem_of
 from ocppd.net.rest.routing import READING, Incoming, Route
 from ocppd.net.rest.short import ShortRoutes
 from ocppd.net.rest.v1 import (
@@ -162,6 +162,8 @@ def _add(route: Route) -> None:
 
     async def call(self: RestApplication, request: Any, **segments: str) -> Any:
         incoming = Incoming(request)
+        if changes and not route.tagged and not incoming.preconditions().permit_untagged:
+            raise PreconditionFailed
         if changes and incoming.has_header(HEADER):
             return await self.once.run(incoming, lambda identified: route.handler(self.api, identified, **segments))
         return await route.handler(self.api, incoming, **segments)

@@ -43,6 +43,11 @@ class Preconditions:
         """Whether a thing with this entity tag, or none where it is not there, may be changed."""
         return (self.match is None or _is_of(etag, self.match)) and not self.has(etag)
 
+    @property
+    def permit_untagged(self) -> bool:
+        """Whether a thing that never has an entity tag may be changed: it is none of those that If-Match names."""
+        return self.match is None or ANY in self.match
+
     def has(self, etag: str | None) -> bool:
         """Whether whoever asks has a thing with this entity tag already (304)."""
         return self.none_match is not None and _is_of(etag, self.none_match)

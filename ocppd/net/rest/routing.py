@@ -68,11 +68,15 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`rule` is werkzeug's: `<name>` is one segment. The handler is called as (api, incoming, **segments)."""
+    """`rule` is werkzeug's: `<name>` is one segment. The handler is called as (api, incoming, **segments).
+
+    `tagged`: what it changes has an entity tag, and the handler sees to the request's preconditions.
+    """
 
     method: str
     rule: str
     handler: Callable[..., Awaitable[Response]]
+    tagged: bool = False
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -177,10 +177,10 @@ async def forget(api: Api, incoming: Incoming, name: str) -> Response:
 
 ROUTES: Final = (
     Route("POST", "/api/v1/chargers", post_charger),
-    Route("PUT", "/api/v1/chargers/<name>", put_charger),
-    Route("DELETE", "/api/v1/chargers/<name>", delete_charger),
+    Route("PUT", "/api/v1/chargers/<name>", put_charger, tagged=True),
+    Route("DELETE", "/api/v1/chargers/<name>", delete_charger, tagged=True),
     Route("GET", "/api/v1/chargers/<name>/settings", get_settings),
-    Route("PUT", "/api/v1/chargers/<name>/settings", put_charger),
+    Route("PUT", "/api/v1/chargers/<name>/settings", put_charger, tagged=True),
     Route("GET", "/api/v1/unknown-chargers", list_unknown_chargers),
     Route("POST", "/api/v1/unknown-chargers/<name>/approve", approve),
     Route("DELETE", "/api/v1/unknown-chargers/<name>", forget),

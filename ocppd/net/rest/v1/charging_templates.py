@@ -126,6 +126,6 @@ ROUTES: Final = (
     Route("GET", "/api/v1/charging-profiles", list_templates),
     Route("POST", "/api/v1/charging-profiles", create_template),
     Route("GET", "/api/v1/charging-profiles/<template_id>", get_template),
-    Route("PUT", "/api/v1/charging-profiles/<template_id>", put_template),
-    Route("DELETE", "/api/v1/charging-profiles/<template_id>", delete_template),
+    Route("PUT", "/api/v1/charging-profiles/<template_id>", put_template, tagged=True),
+    Route("DELETE", "/api/v1/charging-profiles/<template_id>", delete_template, tagged=True),
 )

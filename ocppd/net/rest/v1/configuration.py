@@ -206,6 +206,6 @@ async def _change(
 ROUTES: Final = (
     Route("GET", "/api/v1/chargers/<name>/configuration", list_keys),
     Route("GET", "/api/v1/chargers/<name>/configuration/<key>", get_key),
-    Route("PUT", "/api/v1/chargers/<name>/configuration/<key>", put_key),
-    Route("DELETE", "/api/v1/chargers/<name>/configuration/<key>", delete_key),
+    Route("PUT", "/api/v1/chargers/<name>/configuration/<key>", put_key, tagged=True),
+    Route("DELETE", "/api/v1/chargers/<name>/configuration/<key>", delete_key, tagged=True),
 )

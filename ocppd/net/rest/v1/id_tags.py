@@ -192,8 +192,8 @@ async def forget_unknown_id_tag(api: Api, incoming: Incoming, tag: str) -> Respo
 ROUTES: Final = (
     Route("GET", "/api/v1/id-tags", list_id_tags),
     Route("GET", "/api/v1/id-tags/<tag>", get_id_tag),
-    Route("PUT", "/api/v1/id-tags/<tag>", put_id_tag),
-    Route("DELETE", "/api/v1/id-tags/<tag>", delete_id_tag),
+    Route("PUT", "/api/v1/id-tags/<tag>", put_id_tag, tagged=True),
+    Route("DELETE", "/api/v1/id-tags/<tag>", delete_id_tag, tagged=True),
     Route("GET", "/api/v1/id-tags/<tag>/verdict", get_verdict),
     Route("GET", "/api/v1/unknown-id-tags", list_unknown_id_tags),
     Route("DELETE", "/api/v1/unknown-id-tags/<tag>", forget_unknown_id_tag),

@@ -195,8 +195,8 @@ def _put_entry(entry: AuthorizationData) -> dict[str, Any]:
 _PATH: Final = "/api/v1/chargers/<name>/local-list"
 ROUTES: Final = (
     Route("GET", _PATH, get_list),
-    Route("PUT", _PATH, put_list),
-    Route("DELETE", _PATH, delete_list),
+    Route("PUT", _PATH, put_list, tagged=True),
+    Route("DELETE", _PATH, delete_list, tagged=True),
     Route("POST", f"{_PATH}/sync", sync),
     Route("GET", f"{_PATH}/entries", list_entries),
 )
