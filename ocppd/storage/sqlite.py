@@ -22,6 +22,9 @@ from ocppd.storage.database import READERS, Database, Trouble, Unreachable, reas
 from ocppd.storage.files import companion, sync_directory
 from ocppd.storage.secrets import Secrets
 
+#: RETURNING came with 3.35, the functions of JSON became a part of each build with 3.38.
+OLDEST = (3, 38, 0)
+
 #: Only an operator's own tool can hold the write lock of our file; give it this long to finish.
 BUSY_TIMEOUT_MS = 5_000
 
@@ -51,6 +54,11 @@ class SqliteDatabase(Database):
         self._held: Connection | None = None
         self._path = path = file_of(url)
         self._lock: int | None = None
+        if sqlite3.sqlite_version_info < OLDEST:
+            raise StartFailed(
+                f"SQLite {sqlite3.sqlite_version} is too old: {'.'.join(map(str, OLDEST))} is needed. Use a Python with a newer "
+                "one, or PostgreSQL (--database postgresql://…)"
+            )
         if path is None:
             self.name = "database in memory"
             self.durable = False

@@ -61,6 +61,15 @@ def started(url: str) -> SqlStorage:
     return storage
 
 
+def test_sqlite_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python with an SQLite that lacks what the statements need is told so at the start, and makes no file."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.34.1")
+    with pytest.raises(StartFailed, match=r"SQLite 3\.34\.1 is too old: 3\.38\.0 is needed.*PostgreSQL"):
+        started(f"sqlite:///{tmp_path / 'ocppd.sqlite'}")
+    assert list(tmp_path.iterdir()) == []
+
+
 async def filled(url: str) -> None:
     """Make a database with one message."""
     storage = started(url)
