@@ -20,7 +20,7 @@ from ocppd.storage.configuration_states import Change, changed, not_known, reboo
 from ocppd.storage.records import Boot, EventKind, Inbound
 from ocppd.storage.records.calls import EndedCall
 from ocppd.storage.records.configuration import DesiredState, KeyRecord, Mirrored, Source, Wish, Wished
-from ocppd.storage.schema import configuration, configuration_readings
+from ocppd.storage.schema import chargers, configuration, configuration_readings
 from ocppd.storage.schema.configuration import IS_FOR_REBOOT, IS_UNSENT
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 from ocppd.v16.codec import decode
@@ -44,6 +44,9 @@ _THIS: Final = _OF_CHARGER & (configuration.c.key == bindparam("the_key"))
 _READ = Statement(select(*_COLUMNS).where(_THIS))
 _READ_ALL = Statement(select(*_COLUMNS).where(_OF_CHARGER).order_by(configuration.c.key))
 _FOR_REBOOT = Statement(select(*_COLUMNS).where(_OF_CHARGER, IS_FOR_REBOOT))
+_CONNECTED_MS: Final = select(chargers.c.connected_ms).where(chargers.c.name == bindparam("the_charger")).scalar_subquery()
+#: The same where the charger has connected anew since: a reboot ends the connection.
+_RETURNED = Statement(select(*_COLUMNS).where(_OF_CHARGER, IS_FOR_REBOOT, configuration.c.reboot_ms < _CONNECTED_MS))
 _PUT = Statement.upsert(
     configuration,
     lambda insert: values_of(insert, *_RECORD).on_conflict_do_update(
@@ -83,7 +86,7 @@ _BOOTED_AS = Statement.upsert(
     lambda insert: (
         values_of(insert, "charger", "attempts", "machine")
         .on_conflict_do_update(index_elements=[_readings.c.charger], set_={"machine": insert.excluded.machine})
-        .returning(_readings.c.read_machine)
+        .returning(_readings.c.read_machine, _readings.c.due_ms)
     ),
 )
 
@@ -304,21 +307,32 @@ def wishes_abandoned(unit: Unit, now_ms: int) -> int:
 
 
 def booted(unit: Unit, message: Inbound, boot: Boot) -> None:
-    """A boot is accepted, or a user's handler decides about it: what waited for it is in force, and is read back.
+    """What waited for a boot is in force, whatever that is answered, and is read back once its charger is accepted.
 
-    The configuration is to be read, too, where another machine or another firmware has booted, or it never was (B-8).
+    A charger that is not accepted repeats its boot over the same connection (section 4.2): that is no other boot. The
+    configuration is to be read, too, where another machine or another firmware was accepted, or it never was (B-8). Where a
+    user's handler decides about the boot it counts as accepted.
     """
     refused_actions.booted(unit, message, boot)
-    if boot.registration not in (None, RegistrationStatus.ACCEPTED):
-        return
-    charger = message.charger
-    machine = "\n".join((boot.vendor, boot.model, boot.firmware_version or ""))
-    (read_machine,) = unit.one(_BOOTED_AS, {"charger": charger, "attempts": 0, "machine": machine})
-    waiting = [_key(row) for row in unit.all(_FOR_REBOOT, {"the_charger": charger})]
-    for key in waiting:
+    if boot.registration in (None, RegistrationStatus.ACCEPTED):
+        machine = "\n".join((boot.vendor, boot.model, boot.firmware_version or ""))
+        row: Parameters = {"charger": message.charger, "attempts": 0, "machine": machine}
+        read_machine, due_ms = unit.one(_BOOTED_AS, row)
+        is_due = _came_into_force(unit, message, _FOR_REBOOT) or due_ms is not None or read_machine != machine
+    else:
+        _lock(unit, message.charger)
+        is_due = _came_into_force(unit, message, _RETURNED)
+    if is_due:
+        new_due_ms = message.received_ms + SETTLING_MS
+        unit.send(_DUE, {"the_charger": message.charger, "new_due_ms": new_due_ms, "none": 0})
+
+
+def _came_into_force(unit: Unit, message: Inbound, waiting: Statement) -> bool:
+    """The values that `waiting` finds have waited for this boot; whether there are any."""
+    found = [_key(row) for row in unit.all(waiting, {"the_charger": message.charger})]
+    for key in found:
         _put(unit, rebooted(key), key, message.received_ms)
-    if waiting or read_machine != machine:
-        unit.send(_DUE, {"the_charger": charger, "new_due_ms": message.received_ms + SETTLING_MS, "none": 0})
+    return bool(found)
 
 
 def due(unit: Unit, charger: str, at_ms: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import bindparam, case, literal_column, select, update
+from sqlalchemy import bindparam, case, func, literal_column, select, update
 
 from ocppd.storage.schema import chargers, configuration_readings
 from ocppd.storage.schema.configuration import IS_DUE
@@ -18,6 +18,8 @@ PATIENCE_MS: Final = 10 * 60_000
 ATTEMPTS: Final = 3
 
 _readings = configuration_readings
+#: One that is not accepted keeps its attempts for when it is.
+_MAY_BE_ASKED: Final = func.coalesce(chargers.c.registration, literal_column("'Accepted'")) == literal_column("'Accepted'")
 _next = case(
     (_readings.c.attempts + literal_column("1") < bindparam("most"), bindparam("again_ms")), else_=literal_column("NULL")
 )
@@ -33,7 +35,7 @@ def due_here(unit: Unit, node: str, now_ms: int, limit: int) -> list[str]:
     query = (
         select(_readings.c.charger)
         .select_from(_readings.join(chargers, chargers.c.name == _readings.c.charger))
-        .where(IS_DUE, _readings.c.due_ms <= now_ms, chargers.c.node == node)
+        .where(IS_DUE, _readings.c.due_ms <= now_ms, chargers.c.node == node, _MAY_BE_ASKED)
         .order_by(_readings.c.due_ms)
         .limit(limit)
     )

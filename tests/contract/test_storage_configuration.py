@@ -6,6 +6,7 @@ import json
 from itertools import count
 from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
@@ -99,7 +100,7 @@ async def test_what_a_charger_tells_is_kept(storage: SqlStorage) -> None:
 
 @ensure
 async def test_what_becomes_of_a_desired_value(storage: SqlStorage) -> None:
-    """OP-04, R-5, FR-24: each status, CALLERROR, no answer; RebootRequired until the next accepted boot; drift and its end."""
+    """OP-04, R-5, FR-24: each status, CALLERROR, no answer; RebootRequired until the next boot; drift and its end."""
     mirror = storage.configuration
     made = await mirror.wish("CP1", "HeartbeatInterval", "60", 0, NOON_MS)
     assert made.wished is Wished.DONE and made.now is not None and made.now.desired_state is STATE.PENDING
@@ -125,11 +126,34 @@ async def test_what_becomes_of_a_desired_value(storage: SqlStorage) -> None:
     await changes(storage, "HeartbeatInterval", "60", "RebootRequired")
     await tells(storage, ("HeartbeatInterval", "90"))
     assert await state_of(storage, "HeartbeatInterval") is STATE.REBOOT_REQUIRED
-    await storage.charger_booted(inbound("BootNotification"), boot(registration=RegistrationStatus.PENDING))
-    assert await state_of(storage, "HeartbeatInterval") is STATE.REBOOT_REQUIRED
     await storage.charger_booted(inbound("BootNotification"), boot())
     after = await key_of(storage, "HeartbeatInterval")
     assert (after.desired_state, after.reboot_ms) == (STATE.ACCEPTED, None)
+
+
+@ensure
+@pytest.mark.parametrize("verdict", [RegistrationStatus.PENDING, RegistrationStatus.REJECTED])
+async def test_a_reboot_is_one_whatever_its_boot_is_answered(storage: SqlStorage, verdict: RegistrationStatus) -> None:
+    """OP-04, B-4, B-8: a value that waits for a reboot is in force once its charger has come back and booted, accepted or not; a
+    boot that is repeated over one connection is no other one. It is read back when the charger is accepted, a minute later."""
+    mirror, later = storage.configuration, NOON_MS + 3_600_000
+    not_accepted = boot(registration=verdict)
+    await storage.charger_connected("CP1", "", NOON_MS - 1)
+    await storage.charger_booted(inbound("BootNotification", received_ms=NOON_MS - 1), boot())
+    await tells(storage, ("Colour", "red"))
+    await mirror.wish("CP1", "Colour", "blue", None, NOON_MS)
+    await changes(storage, "Colour", "blue", "RebootRequired")
+    await storage.charger_booted(inbound("BootNotification", received_ms=NOON_MS + 1), not_accepted)
+    waiting = await key_of(storage, "Colour")
+    assert (waiting.desired_state, waiting.reboot_ms) == (STATE.REBOOT_REQUIRED, NOON_MS)
+    await storage.charger_connected("CP1", "", NOON_MS + 2)
+    await storage.charger_booted(inbound("BootNotification", received_ms=NOON_MS + 3), not_accepted)
+    after = await key_of(storage, "Colour")
+    assert (after.desired_state, after.reboot_ms) == (STATE.ACCEPTED, None)
+    assert await mirror.readings_due(later, 9) == [], "nobody asks a charger that is not accepted"
+    await storage.charger_booted(inbound("BootNotification", received_ms=later), boot())
+    assert await mirror.readings_due(later + SETTLING_MS - 1, 9) == []
+    assert await mirror.readings_due(later + SETTLING_MS, 9) == ["CP1"]
 
 
 @ensure

@@ -37,7 +37,10 @@ class ConfigurationRecords(Protocol):
         """End the desired values that no message carries, since their node ended too early; fires with how many."""
 
     def readings_due(self, now_ms: int, limit: int) -> Deferred[list[str]]:
-        """The chargers at this node whose configuration is to be read by now, those that wait for longest first."""
+        """The chargers at this node whose configuration is to be read by now, those that wait for longest first.
+
+        One whose registration is Pending or Rejected is none of them until it is accepted.
+        """
 
     def claim_reading(self, charger: str, until_ms: int, now_ms: int) -> Deferred[bool]:
         """Whether this charger's configuration is to be read, by `until_ms` at the latest, and the caller shall do it.
