@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, literal_column, not_, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, func, literal_column, not_, select
 
 from ocppd.storage.schema import chargers, connectors
 
@@ -20,6 +20,14 @@ CLOCK_IS_KNOWN_MS: Final = 10 * 60 * 1000
 CLOCK_WAS_SET_MS: Final = 1_262_304_000_000
 #: Characters of warnings that are kept; more are the same few over again.
 MOST_WARNINGS: Final = 500
+
+#: Whether a status that was just stored is its connector's now, as `is_current` has decided: one that is not is of an earlier
+#: instant. It is history, and nothing follows from it.
+IS_SHOWN: Final = exists().where(
+    connectors.c.charger == bindparam("the_charger"),
+    connectors.c.connector_id == bindparam("the_connector"),
+    connectors.c.timestamp_ms == bindparam("the_timestamp"),
+)
 
 _tolerance: ColumnElement[Any] = literal_column(str(TOLERANCE_MS))
 _nothing: ColumnElement[Any] = literal_column("''")

@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from ocppd.storage.awaited import is_awaited
+from ocppd.storage.connector_states import IS_SHOWN
 from ocppd.storage.expecting import expect, since
 from ocppd.storage.records import Boot, EndedCall, Inbound, Status, TransactionRecord
 from ocppd.storage.records.follow_ups import (
@@ -88,6 +89,7 @@ _STATUS = Statement(
     update(follow_ups)
     .where(
         _HERE,
+        IS_SHOWN,
         or_(
             and_(literal_column("'trigger'") == _KIND, follow_ups.c.expected == bindparam("the_action"), _ANYWHERE_OR_THERE),
             and_(
@@ -202,7 +204,10 @@ _STOPPED_SINCE = Statement(
 
 
 def status_notified(unit: Unit, message: Inbound, status: Status) -> None:
-    """A status that was asked for, one that an availability shows in, or the end of a remote start (N-6)."""
+    """A status that was asked for, one that an availability shows in, or the end of a remote start (N-6).
+
+    One that comes late, and is not the connector's now, is none of these (N-1).
+    """
     if not is_awaited(unit, message.charger):
         return
     unit.send(
@@ -211,6 +216,7 @@ def status_notified(unit: Unit, message: Inbound, status: Status) -> None:
             "the_charger": message.charger,
             "the_action": STATUS,
             "the_connector": status.connector_id,
+            "the_timestamp": status.timestamp_ms,
             "the_wish": wish_met_by(status.status),
             "the_previous": "Preparing" if status.status == "Available" else "",
             "the_reason": GIVEN_UP,

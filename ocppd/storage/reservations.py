@@ -15,11 +15,12 @@ import msgspec
 from sqlalchemy import ColumnElement, bindparam, insert, select, update
 
 from ocppd.storage import events, filing
+from ocppd.storage.connector_states import IS_SHOWN
 from ocppd.storage.records import UNREADABLE_MS, EndedCall, EventKind, Inbound, MessageState, NewCall, Start, Status
 from ocppd.storage.records.reservations import Reservation, ReservationFilter, ReservationState
 from ocppd.storage.schema import IS_LIVE, reservation_numbers, reservations, statuses, transactions
 from ocppd.storage.spellings import at_most
-from ocppd.storage.unit import Statement, Unit, values_of
+from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 from ocppd.v16.reservation import CancelReservationRequest, ReserveNowRequest
 from ocppd.v16.timestamps import parse_timestamp
 
@@ -53,6 +54,7 @@ _READ = Statement(_ALL.where(reservations.c.message_id == bindparam("the_id")))
 _MOST_NAMED: Final = 500
 _HOLDERS = Statement(at_most(select(reservations.c.charger).where(IS_LIVE), _MOST_NAMED))
 _LIVE = Statement(_ALL.where(_OF_CHARGER, IS_LIVE).order_by(_OLDEST_FIRST))
+_CONCERNED = Statement(_ALL.where(_OF_CHARGER, IS_LIVE, IS_SHOWN).order_by(_OLDEST_FIRST))
 _PARENT = select(transactions.c.parent_key).where(transactions.c.transaction_id == bindparam("the_transaction"))
 _STARTER = Statement(_PARENT)
 _LIVE_AT_START = Statement(
@@ -201,24 +203,25 @@ def cancelled(unit: Unit, ended: EndedCall) -> None:
 
 
 def status_notified(unit: Unit, message: Inbound, status: Status) -> None:
-    """What a status says about reservations of its connector, connector 0 about all (N-4, N-6)."""
+    """What a status that is its connector's now says about reservations there, connector 0 about all (N-1, N-4, N-6)."""
     if status.status in OUT_OF_ORDER:
-        for found in _kept(unit, message.charger):
+        for found in _concerned(unit, message.charger, status):
             if status.connector_id in (0, found.connector_id):
                 _move(unit, found, _State.ENDED, message.received_ms, reason=status.status)
     elif status.status == AVAILABLE and status.connector_id:
-        held = [each for each in _kept(unit, message.charger) if each.connector_id == status.connector_id]
+        held = [each for each in _concerned(unit, message.charger, status) if each.connector_id == status.connector_id]
         if held and _was_reserved(unit, message.charger, status.connector_id):
             for found in held:
                 _given_up(unit, found, message.received_ms)
 
 
-def _kept(unit: Unit, charger: str) -> list[Reservation]:
+def _concerned(unit: Unit, charger: str, status: Status) -> list[Reservation]:
     """Those that the charger holds or may hold; what is on its way to it comes after whatever it says now."""
     holders = unit.fact(_HOLDERS, {})
     if len(holders) < _MOST_NAMED and (charger,) not in holders:
         return []
-    found = map(_record, unit.all(_LIVE, {"the_charger": charger}))
+    told: Parameters = {"the_charger": charger, "the_connector": status.connector_id, "the_timestamp": status.timestamp_ms}
+    found = map(_record, unit.all(_CONCERNED, told))
     return [each for each in found if each.state is not _State.REQUESTED]
 
 

@@ -37,11 +37,12 @@ async def states(storage: SqlStorage, message_id: str) -> list[tuple[int | None,
     return [(each.connector_id, str(each.state)) for each in found.get(message_id, ())]
 
 
-async def told(storage: SqlStorage, connector_id: int, text: str, seconds: int) -> None:
-    """A status, so many seconds past noon."""
+async def told(storage: SqlStorage, connector_id: int, text: str, seconds: int, of: int | None = None) -> None:
+    """A status that comes so many seconds past noon; by its timestamp it is `of` that moment, by default of the same one."""
     at_ms = NOON_MS + seconds * 1000
     message = inbound("StatusNotification", received_ms=at_ms)
-    await storage.status_notified(message, status(connector_id, text, timestamp_ms=at_ms))
+    timestamp_ms = at_ms if of is None else NOON_MS + of * 1000
+    await storage.status_notified(message, status(connector_id, text, timestamp_ms=timestamp_ms))
 
 
 @ensure
@@ -206,6 +207,23 @@ async def test_wishes(storage: SqlStorage) -> None:
     await ended(storage, "w3", "ChangeAvailability", {"connectorId": 1, "type": "Operative"})
     assert dict(await states(storage, "w1"))[1] == STATE.VOID
     assert await states(storage, "w3") == [(1, STATE.SEEN)]
+
+
+@ensure
+async def test_an_old_status_is_history(storage: SqlStorage) -> None:
+    """N-1, N-6, OP-13, OP-16: what comes late, and is not its connector's state now, is no answer to a trigger, shows no
+    availability and ends no remote start; the next status does."""
+    await told(storage, 1, "Preparing", -60)
+    await told(storage, 1, "Charging", -1)
+    await ended(storage, "trigger", "TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": 1})
+    await ended(storage, "wish", "ChangeAvailability", {"connectorId": 1, "type": "Inoperative"}, "Scheduled")
+    await ended(storage, "start", "RemoteStartTransaction", {"idTag": "X", "connectorId": 1})
+    for text in ("Unavailable", "Available"):
+        await told(storage, 1, text, 2, of=-3600)
+        for message_id in ("trigger", "wish", "start"):
+            assert await states(storage, message_id) == [(1, STATE.EXPECTED)], (text, message_id)
+    await told(storage, 1, "Unavailable", 3, of=-200)
+    assert await states(storage, "trigger") == await states(storage, "wish") == [(1, STATE.SEEN)]
 
 
 @ensure

@@ -147,6 +147,20 @@ async def test_starts_and_statuses(storage: SqlStorage) -> None:
     assert [(event.members or {}).get("state") for event in reversed(told)][-4:] == ["used", "ended", "cancelled", "expired"]
 
 
+@ensure
+async def test_an_old_status_ends_no_reservation(storage: SqlStorage) -> None:
+    """N-1, N-4, N-6: what comes late, and is not its connector's state now, says nothing of what is reserved there by now."""
+    await storage.status_notified(inbound("StatusNotification"), status(0))
+    await storage.status_notified(inbound("StatusNotification"), status(1, "Reserved"))
+    await made(storage, "r1")
+    for connector_id, text in ((0, "Unavailable"), (1, "Available"), (1, "Faulted")):
+        late = status(connector_id, text, timestamp_ms=NOON_MS - 60 * MINUTE_MS)
+        await storage.status_notified(inbound("StatusNotification"), late)
+        assert (await found(storage, "r1")).state is State.ACTIVE, text
+    await storage.status_notified(inbound("StatusNotification"), status(1, "Faulted"))
+    assert (await found(storage, "r1")).state is State.ENDED
+
+
 @pytest.mark.parametrize("url", ["file", "postgresql"], indirect=True)
 @ensure
 async def test_numbers_and_lists(storage: SqlStorage) -> None:
