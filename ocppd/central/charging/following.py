@@ -33,6 +33,9 @@ log = Logger()
 
 #: A start that is older was kept while the charger was offline: its transaction may be over (section 5.16.1).
 RECENT_MS: Final = 5 * 60 * 1000
+#: What could not be cleared is left alone for so long, and for twice as long after each attempt, up to the longest.
+CLEAR_RETRY_MS: Final = 10 * 1000
+LONGEST_RETRY_MS: Final = 10 * 60 * 1000
 
 
 class ChargingFollower(Watcher):
@@ -49,6 +52,8 @@ class ChargingFollower(Watcher):
         self._sending = sending
         self._clock = clock
         self._allowed = allowed
+        #: Rows that could not be cleared from here: for how long they are left alone, and until when (ms).
+        self._uncleared: dict[int, tuple[int, int]] = {}
 
     # Transactions that begin
 
@@ -119,9 +124,11 @@ class ChargingFollower(Watcher):
         for row in due.refused:
             if self._allowed(row.charger) and await self._storage.charging.claim_fallback(row.row_id):
                 await self._fall_back(row)
+        self._uncleared = {key: each for key, each in self._uncleared.items() if now < each[1] + LONGEST_RETRY_MS}
         for row in due.outlived:
-            if self._allowed(row.charger) and await self._storage.charging.claim_outlived(row.row_id, now):
-                await self._clear(row)
+            _, until_ms = self._uncleared.get(row.row_id, (0, now))
+            if until_ms <= now and self._allowed(row.charger) and await self._storage.charging.claim_outlived(row.row_id, now):
+                await self._clear(row, now)
 
     async def _fall_back(self, row: InstalledProfile) -> None:
         """Send a refused TxProfile as a TxDefaultProfile, where its transaction goes on."""
@@ -144,12 +151,19 @@ class ChargingFollower(Watcher):
         except OcppdError as error:
             log.warn("{charger}: no TxDefaultProfile was sent in its place: {why}", charger=row.charger, why=str(error))
 
-    async def _clear(self, row: InstalledProfile) -> None:
+    async def _clear(self, row: InstalledProfile, at_ms: int) -> None:
         """The transaction that it stood in for has ended: others are not to be limited by it."""
         try:
             await self._sending.command(row.charger, ClearChargingProfileRequest(id=row.profile_id))
-        except CallFailed as error:
-            log.warn("{charger}: profile {id} is not cleared yet: {why}", charger=row.charger, id=row.profile_id, why=str(error))
+        except StorageUnavailable:
+            raise
+        except OcppdError as error:
+            if row.row_id not in self._uncleared:  # of further attempts nobody needs to hear
+                who, why = row.charger, str(error)
+                log.warn("{charger}: profile {id} is not cleared yet: {why}", charger=who, id=row.profile_id, why=why)
+            delay_ms, _ = self._uncleared.get(row.row_id, (CLEAR_RETRY_MS // 2, at_ms))
+            delay_ms = min(2 * delay_ms, LONGEST_RETRY_MS)
+            self._uncleared[row.row_id] = delay_ms, at_ms + delay_ms
             await self._storage.charging.restore_outlived(row.row_id)
 
 
