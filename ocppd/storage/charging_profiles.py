@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     or_,
     select,
     update,
@@ -45,6 +46,8 @@ WANTED, DUE = "wanted", "due"
 #: there was none, or it was refused, when no call can wait any more.
 CLEAR_AGAIN_MS: Final = 10 * 60 * 1000
 CLEAR_LOST_MS: Final = 25 * 3600 * 1000
+#: Who is to send something in place of a refused one does so at once; after so long its node has died, or had no records.
+FALLBACK_LOST_MS: Final = 60 * 1000
 TX_PROFILE: Final = ChargingProfilePurposeType.TX_PROFILE
 
 _RECORD: Final = tuple(field.name for field in fields(InstalledProfile))
@@ -92,7 +95,10 @@ _WITHDRAWN = Statement(delete(charging_profiles).where(_THIS, charging_profiles.
 _ENDED = Statement(
     delete(charging_profiles).where(charging_profiles.c.transaction_id == bindparam("the_transaction", type_=Integer()))
 )
-_REFUSED_ONES = Statement(select(*_COLUMNS).where(IS_DUE).order_by(charging_profiles.c.row_id))
+_DOUBT: Final = charging_profiles.c.doubt
+#: Nobody is at work on a refused one: its `doubt` is when somebody began.
+_IS_FREE: Final = or_(_DOUBT.is_(None), bindparam("lost_before", type_=BigInteger()) >= _DOUBT)
+_REFUSED_ONES = Statement(select(*_COLUMNS).where(IS_DUE, _IS_FREE).order_by(charging_profiles.c.row_id))
 _OUTLIVED = Statement(
     select(*_COLUMNS)
     .select_from(charging_profiles.join(transactions, transactions.c.transaction_id == func.abs(charging_profiles.c.standing_in)))
@@ -110,7 +116,10 @@ _OUTLIVED = Statement(
         ),
     )
 )
-_CLAIMED = Statement(update(charging_profiles).where(_THIS, IS_DUE).values(fallback=bindparam("nothing", type_=Text())))
+_CLAIMED = Statement(
+    update(charging_profiles).where(_THIS, IS_DUE, _IS_FREE).values(doubt=bindparam("now_ms", type_=BigInteger()))
+)
+_SETTLED = Statement(update(charging_profiles).where(_THIS, IS_DUE).values(fallback=null(), doubt=null()))
 #: Negative while a call of ours clears it.
 _LET_GO = Statement(
     update(charging_profiles)
@@ -277,14 +286,19 @@ def due(unit: Unit, now_ms: int) -> Due:
     """See `ChargingRecords.due_profiles`."""
     names: Parameters = {each.name: each.value for each in (*PRESENT, *GOES_ON)}
     times: Parameters = {"now_ms": now_ms, "again_before": now_ms - CLEAR_AGAIN_MS, "lost_before": now_ms - CLEAR_LOST_MS}
-    refused = tuple(_installed(row) for row in unit.all(_REFUSED_ONES, {}))
+    refused = tuple(_installed(row) for row in unit.all(_REFUSED_ONES, {"lost_before": now_ms - FALLBACK_LOST_MS}))
     outlived = tuple(_installed(row) for row in unit.all(_OUTLIVED, {**names, **times, "the_doubt": Mark.UNKNOWN.value}))
     return Due(refused, outlived, charging_templates.at_start(unit))
 
 
-def fallback_claimed(unit: Unit, row_id: int) -> bool:
+def fallback_claimed(unit: Unit, row_id: int, now_ms: int) -> bool:
     """See `ChargingRecords.claim_fallback`."""
-    return unit.run(_CLAIMED, {"the_row": row_id, "nothing": None}) == 1
+    return unit.run(_CLAIMED, {"the_row": row_id, "now_ms": now_ms, "lost_before": now_ms - FALLBACK_LOST_MS}) == 1
+
+
+def fallback_settled(unit: Unit, row_id: int) -> None:
+    """See `ChargingRecords.fallback_settled`."""
+    unit.send(_SETTLED, {"the_row": row_id})
 
 
 def outlived_claimed(unit: Unit, row_id: int, now_ms: int) -> bool:

@@ -51,8 +51,11 @@ class SqlCharging:
     def due_profiles(self, now_ms: int) -> Deferred[Due]:
         return self._storage.read(charging_profiles.due, now_ms)
 
-    def claim_fallback(self, row_id: int) -> Deferred[bool]:
-        return self._storage.write(charging_profiles.fallback_claimed, row_id)
+    def claim_fallback(self, row_id: int, now_ms: int) -> Deferred[bool]:
+        return self._storage.write(charging_profiles.fallback_claimed, row_id, now_ms)
+
+    def fallback_settled(self, row_id: int) -> Deferred[None]:
+        return self._storage.write(charging_profiles.fallback_settled, row_id)
 
     def claim_outlived(self, row_id: int, now_ms: int) -> Deferred[bool]:
         return self._storage.write(charging_profiles.outlived_claimed, row_id, now_ms)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
 from twisted.internet.task import Clock
 
 from ocppd.central.charging.following import ChargingFollower
 from ocppd.clock import now_ms
 from ocppd.config import ChargerSettings, Configuration
+from ocppd.errors import StorageUnavailable
 from ocppd.v16.timestamps import format_timestamp
 from support.buses import logged
 from support.holding import until
@@ -140,3 +142,27 @@ async def test_a_charger_that_is_gone_holds_up_no_other(served: Served) -> None:
     served.system.reconfigure(Configuration(chargers={"CP2": ChargerSettings(name="CP2")}))
     await look(served)
     assert await cleared(other) == [transactions[1][1]]
+
+
+@pytest.mark.parametrize("after", [Deferred, lambda: fail(StorageUnavailable("away"))])
+@ensure
+async def test_a_profile_that_was_about_to_be_sent(served: Served, after: Callable[[], Deferred[Any]]) -> None:
+    """K-7, 4.4: what was to take the place of a refused profile, when the node died or the records went away before it was sent,
+    is sent a minute later by whoever looks, and once."""
+    charging: Any = served.storage.charging
+    claim, claimed = charging.claim_fallback, []
+
+    def claim_and_die(*args: Any) -> Deferred[Any]:
+        claimed.append(args)
+        return claim(*args).addCallback(lambda _: after())
+
+    charging.claim_fallback = claim_and_die
+    link = await served.connect("CP1", refusing)
+    await refused(served, link)
+    await until(lambda: succeed(bool(claimed)))
+    charging.claim_fallback = claim
+    for after_s, count_of in ((55, 1), (5, 2), (600, 2)):
+        await look(served, after_s)
+        await asked(link, "Heartbeat")
+        assert len(sent(link, "SetChargingProfile")) == count_of, after_s
+    assert sent(link, "SetChargingProfile")[-1]["csChargingProfiles"]["chargingProfilePurpose"] == "TxDefaultProfile"

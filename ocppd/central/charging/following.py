@@ -122,8 +122,9 @@ class ChargingFollower(Watcher):
         due = await self._storage.charging.due_profiles(now)
         self._sending.at_start = due.at_start
         for row in due.refused:
-            if self._allowed(row.charger) and await self._storage.charging.claim_fallback(row.row_id):
+            if self._allowed(row.charger) and await self._storage.charging.claim_fallback(row.row_id, now):
                 await self._fall_back(row)
+                await self._storage.charging.fallback_settled(row.row_id)
         self._uncleared = {key: each for key, each in self._uncleared.items() if now < each[1] + LONGEST_RETRY_MS}
         for row in due.outlived:
             _, until_ms = self._uncleared.get(row.row_id, (0, now))
@@ -131,15 +132,19 @@ class ChargingFollower(Watcher):
                 await self._clear(row, now)
 
     async def _fall_back(self, row: InstalledProfile) -> None:
-        """Send a refused TxProfile as a TxDefaultProfile, where its transaction goes on."""
+        """Send a refused TxProfile as a TxDefaultProfile, where its transaction goes on.
+
+        With StorageUnavailable it is due again, as where the node dies meanwhile; one that is sent twice so takes its own place
+        (K-4).
+        """
         assert row.transaction_id is not None
         transaction = await self._storage.read_transaction(row.transaction_id)
         if transaction is None or transaction.state not in GOES_ON:
             return
-        profile, _ = decode(ChargingProfile, row.text.encode(), strict=False)
-        request = SetChargingProfileRequest(connector_id=row.connector_id, cs_charging_profiles=profile)
-        wish = as_default(Wish(charger=row.charger, request=request, template_id=row.template_id))
         try:
+            profile, _ = decode(ChargingProfile, row.text.encode(), strict=False)
+            request = SetChargingProfileRequest(connector_id=row.connector_id, cs_charging_profiles=profile)
+            wish = as_default(Wish(charger=row.charger, request=request, template_id=row.template_id))
             await self._sending.send(wish)
             log.info(
                 "{charger}: refused a TxProfile ({outcome}), and is sent a TxDefaultProfile",

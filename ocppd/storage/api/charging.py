@@ -50,8 +50,14 @@ class ChargingRecords(Protocol):
     def due_profiles(self, now_ms: int) -> Deferred[Due]:
         """What is to be done by itself."""
 
-    def claim_fallback(self, row_id: int) -> Deferred[bool]:
-        """Whether it falls to the caller to send this refused profile in another form; to one caller, once."""
+    def claim_fallback(self, row_id: int, now_ms: int) -> Deferred[bool]:
+        """Whether it falls to the caller to send this refused profile in another form; to one caller at a time.
+
+        It is due again after a minute, unless it was settled: then that caller has died, or had no records.
+        """
+
+    def fallback_settled(self, row_id: int) -> Deferred[None]:
+        """It was sent in another form, or cannot be: it is due no longer."""
 
     def claim_outlived(self, row_id: int, now_ms: int) -> Deferred[bool]:
         """Whether it falls to the caller to clear this profile, which stood in for another; to one caller at a time.

@@ -74,7 +74,8 @@ class InstalledProfile:
     """A profile in a charger, as far as is known. `text` is its JSON as it was sent.
 
     `sequence`, `message_id` and `action` are of the call that brought it, None until that has ended; `doubt` is the
-    sequence of the call since whose end it is unknown.
+    sequence of the call since whose end it is unknown, or, of a refused one that is due to be sent in another form, since when
+    (ms) somebody does so.
     """
 
     row_id: int

@@ -49,7 +49,8 @@ charging_profiles = Table(
     Column("sequence", SEQUENCE),
     Column("message_id", Text),
     Column("action", Text),
-    # The call of ours since whose unknown end nobody knows whether it is still there.
+    # The call of ours since whose unknown end nobody knows whether it is still there. Of a refused one where `fallback` is `due`:
+    # when (ms) somebody began to send what takes its place.
     Column("doubt", SEQUENCE),
     # What the charger said where it refused it.
     Column("outcome", Text),
