@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import growth
+import lists
 import scenarios
 import tables
 from driver import progress
@@ -34,6 +35,7 @@ SCENARIOS: dict[str, Callable[[Plan], dict[str, Any]]] = {
     "triggers": scenarios.triggers,
     "stored": growth.stored,
     "connected": growth.connected,
+    "lists": lists.lists,
     "soak": scenarios.soak,
 }
 #: Ten minutes, so only when asked for.
@@ -49,6 +51,7 @@ scenarios:
   triggers   TriggerMessage by HTTP with the charger's answer
   stored     cost of a message with 1,000 to 1,000,000 transactions in the database
   connected  cost of a message with 100 to 10,000 chargers
+  lists      lists and exports over HTTP of 200,000 transactions, and messages beside an export
   soak       20,000 idle chargers for ten minutes: with --soak, or where named
 """
 

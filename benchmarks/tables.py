@@ -151,6 +151,23 @@ def connected(found: Results) -> Iterator[str]:
     yield from (*table(heads(columns, "CPU to the first"), lines), "")
 
 
+def lists(found: Results) -> Iterator[str]:
+    """What operators read."""
+    held = f"{found['chargers']:,} chargers, {found['transactions']:,} transactions and {found['samples']:,} samples"
+    columns = (("ms", "ms", tenths), ("slowest, ms", "slowest", tenths), ("KiB", "kib", whole))
+    own = {name: [each["lists"][name] for each in found["rounds"]] for name in found["rounds"][0]["lists"]}
+    yield from (f"**Lists over HTTP**: {held}, ocppd with SQLite FULL.", "")
+    yield from (*table(heads(columns), list(rows(own, columns))), "")
+    columns = (("rows/s", "rows", whole), ("MiB before", "before", tenths), ("MiB after", "after", tenths))
+    own = {"CSV of meter values": [each["export"] for each in found["rounds"]]}
+    yield from ("**An export of the same**, of which some seconds are read; and what the daemon has in memory.", "")
+    yield from (*table(heads(columns), list(rows(own, columns))), "")
+    columns = (RATE, CPU, LATENCIES[0], LATENCIES[1])
+    own = {name: [each[name] for each in found["rounds"]] for name in ("alone", "beside an export of meter values")}
+    yield from ("**Messages beside an export**, real mix, 200 chargers; CPU is that of both.", "")
+    yield from (*table(heads(columns), list(rows(own, columns))), "")
+
+
 def aims(results: Results) -> Iterator[str]:
     """What is wanted, and what was found."""
     lines = [list(each) for each in targets.judged(results["scenarios"], quick=results["plan"]["quick"])]
@@ -167,6 +184,7 @@ TABLES: dict[str, Callable[[Results], Iterator[str]]] = {
     "triggers": triggers,
     "stored": stored,
     "connected": connected,
+    "lists": lists,
 }
 
 
