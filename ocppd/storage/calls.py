@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import TextClause, and_, bindparam, func, insert, null, or_, select, text, update
 
-from ocppd.storage import consequences, events, remote_starts
+from ocppd.storage import charger_row, consequences, events, remote_starts
 from ocppd.storage.messages import CALL, RECORD, THIS_CALL, record_of
 from ocppd.storage.records import (
     Acceptance,
@@ -52,9 +52,6 @@ _MEMBERS = (
 _CREATED = Statement(values_of(insert(messages), *_MEMBERS).returning(messages.c.sequence))
 #: One that is sent at once: nothing in its batch asks for it.
 _NUMBERED = Statement(values_of(insert(messages), "sequence", *_MEMBERS)).gathering()
-_EXPECTED = Statement.upsert(chargers, lambda insert: values_of(insert, "name", "generation").on_conflict_do_nothing())
-#: A statement of its own: what it has waited for is in the snapshot of the next one, and only there.
-_LOCKED = Statement(select(chargers.c.name).where(chargers.c.name == bindparam("the_name")).with_for_update())
 _HOLDING = Statement(
     select(nodes.c.node, chargers.c.registration)
     .select_from(chargers.outerjoin(nodes, nodes.c.node == chargers.c.node))
@@ -165,8 +162,7 @@ _ORPHANED = Statement(
 
 def holding_of(unit: Unit, charger: str) -> Holding:
     """Where a charger is; its row is locked, and made where there is none."""
-    unit.send(_EXPECTED, {"name": charger, "generation": 0})
-    unit.one(_LOCKED, {"the_name": charger})
+    charger_row.locked(unit, charger)
     node, registration = unit.one(_HOLDING, {"the_name": charger})
     return Holding(node, None if registration is None else RegistrationStatus(registration))
 

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import bindparam, select
 
 from ocppd.storage import charger_job_rows as rows
-from ocppd.storage import events, file_room
+from ocppd.storage import charger_row, events, file_room
 from ocppd.storage.charger_job_calls import Told, status_of, told_by
 from ocppd.storage.records import Boot, EndedCall, EventKind, Inbound, MessageState
 from ocppd.storage.records.charger_jobs import (
@@ -28,7 +28,7 @@ from ocppd.storage.records.charger_jobs import (
     NewJob,
 )
 from ocppd.storage.records.files import NewToken
-from ocppd.storage.schema import IS_OUR_CALL, chargers, messages
+from ocppd.storage.schema import IS_OUR_CALL, messages
 from ocppd.storage.unit import Parameters, Statement, Unit
 
 HOUR_MS: Final = 3600 * 1000
@@ -46,17 +46,16 @@ MAX_RETRIES_MS: Final = 24 * HOUR_MS
 #: Of OCPP's integers.
 MAX_REQUEST_ID: Final = 2**31 - 1
 
-_LOCKED = Statement(select(chargers.c.firmware_version).where(chargers.c.name == bindparam("the_name")).with_for_update())
 _CALL_STATE = Statement(select(messages.c.state).where(messages.c.message_id == bindparam("the_id"), IS_OUR_CALL))
 _WITH_REQUEST_ID: Final = frozenset({JobKind.LOG, JobKind.SIGNED_FIRMWARE})
 
 
 def created(unit: Unit, wanted: NewJob, token: NewToken | None) -> Job | None:
     """See `JobRecords.job_created`."""
-    locked = unit.one(_LOCKED, {"the_name": wanted.charger})  # so that request ids are given one after another
+    version = charger_row.locked(unit, wanted.charger)  # so that request ids are given one after another
     if wanted.request_id is not None and rows.knows_request(unit, wanted.charger, wanted.request_id):
         return None
-    job_id = _make(unit, wanted, None if locked is None else locked[0])
+    job_id = _make(unit, wanted, version)
     if token is not None:
         file_room.token_given(unit, token, job_id, wanted.charger)
     return rows.by_id(unit, job_id)
@@ -109,8 +108,7 @@ def call_ended(unit: Unit, ended: EndedCall) -> None:
     if job is None:
         if told.wanted is None or told.unsent:  # another version's, or the charger never heard of it
             return
-        version = unit.one(_LOCKED, {"the_name": ended.charger})
-        job = rows.by_id(unit, _make(unit, told.wanted, None if version is None else version[0]))
+        job = rows.by_id(unit, _make(unit, told.wanted, charger_row.locked(unit, ended.charger)))
         assert job is not None, "it was made just now"
     if told.state is None:  # whether the charger has it is not known (S-6); its statuses will tell
         rows.enter(unit, job.job_id, ended.ended_ms, EntryKind.ANSWERED, detail=told.reason, message_id=ended.message_id)

@@ -16,11 +16,12 @@ from ocppd.errors import StorageUnavailable
 from ocppd.storage import postgresql, transactions
 from ocppd.storage.probe import written
 from ocppd.storage.records import Inbound, MessageFilter, Start, TransactionState
+from ocppd.storage.records.charger_jobs import JobKind, NewJob
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.storage.unit import Unit
-from support.holding import PATIENCE_S, held
+from support.holding import PATIENCE_S, held, until
 from support.postgresql import SECRET_KEY, Server
-from support.storing import inbound, start
+from support.storing import NOON_MS, inbound, start
 
 DEADLOCK = "40P01"
 SERIALIZATION = "40001"
@@ -222,3 +223,36 @@ async def test_a_start_that_another_node_has_just_recorded(storages: list[SqlSto
     assert (second.transaction_id, second.repeated) == (first.transaction_id, True)
     record = await one.read_transaction(first.transaction_id)
     assert record is not None and record.state is TransactionState.OPEN
+
+
+@pytest.mark.parametrize("given", [None, 5])
+@pytest_twisted.ensureDeferred
+async def test_jobs_that_two_nodes_make_at_once(
+    server: Server, storages: list[SqlStorage], postgresql_url: str, given: int | None
+) -> None:
+    """V-1: of a charger that never was connected, too, no two jobs have one request id, drawn or given."""
+    entered, release = threading.Event(), threading.Event()
+
+    def stand_still(unit: Unit) -> None:
+        entered.set()
+        release.wait(PATIENCE_S)
+
+    firmware, logs = (
+        NewJob(charger="CP9", kind=kind, message_id=kind.value, created_ms=NOON_MS, request_id=given)
+        for kind in (JobKind.SIGNED_FIRMWARE, JobKind.LOG)
+    )
+    gate = held(storages[0])
+    making = [storages[0].charger_jobs.job_created(firmware, None), storages[0].write(stand_still)]
+    gate.set()
+    await deferToThread(entered.wait, PATIENCE_S)
+    second = storages[1].charger_jobs.job_created(logs, None)
+
+    async def settled() -> bool:
+        """The second one is done, or waits for the first."""
+        with server.admin(postgresql_url.rpartition("/")[2]) as other:
+            return bool(second.called or other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall())
+
+    await until(settled)
+    release.set()
+    jobs = [(await gatherResults(making))[0], await second]
+    assert [job and job.request_id for job in jobs] == ([1, 2] if given is None else [given, None])
