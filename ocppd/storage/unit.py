@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Integer, Table, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.types import TypeEngine
+from twisted.python.failure import Failure
 
 from ocppd.storage.gathering import Gathered, Insert, Later
 from ocppd.storage.gathering_json import GatheredJson
+
+V = TypeVar("V")
 
 #: SQLite's own count of the journal's numbers, which the events' have their part in.
 _LAST_NUMBER = "SELECT seq FROM sqlite_sequence WHERE name = 'messages'"
@@ -175,13 +178,23 @@ class Unit:
         "_sending",
         "alone",
         "gathers",
+        "is_bug",
         "lore",
     )
 
-    def __init__(self, connection: Connection, *, together: bool = False, lore: Lore | None = None) -> None:
-        """`lore` is kept from one unit to the next by who alone writes."""
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        together: bool = False,
+        lore: Lore | None = None,
+        is_bug: Callable[[Exception], bool] | None = None,
+    ) -> None:
+        """`lore` is kept from one unit to the next by who alone writes. `is_bug`: see there."""
         self._connection = connection
         self.lore = Lore() if lore is None else lore
+        #: Given after a failure, where each use case is run alone: whether an error is none of the database's doing.
+        self.is_bug = is_bug
         self._cursor = self._sending = connection.connection.cursor()
         self._pipelines: Any = getattr(connection.connection.driver_connection, "pipeline", None) if together else None
         self._pipeline: Any = None
@@ -215,6 +228,24 @@ class Unit:
         self.__exit__(None, None, None)
         self._facts.clear()
         return self._connection
+
+    def attempt(self, work: Callable[[Unit], V], forgiven: Callable[[Exception], bool]) -> V | Failure:
+        """The result of `work` in a SAVEPOINT of its own, or its Failure, with nothing changed, where that is `forgiven`.
+
+        Raises what is not; and where the whole transaction is gone, which SQLite may do to it when the disk is full.
+        """
+        savepoint = self.connection.begin_nested()
+        try:
+            outcome = work(self)
+        except Exception as error:
+            if not forgiven(error):
+                raise
+            failure = Failure()
+            savepoint.rollback()
+            self._facts.clear()
+            return failure
+        savepoint.commit()
+        return outcome
 
     @property
     def dialect(self) -> str:

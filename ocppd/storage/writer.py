@@ -249,30 +249,17 @@ class Writer:
 
     def _run_each_alone(self, connection: Connection, jobs: list[_Job]) -> list[Any]:
         end_s = monotonic() + BATCH_S
-        unit = Unit(connection)
+        unit = Unit(connection, is_bug=lambda error: self._database.trouble(error) is Trouble.BUG)
         outcomes = []
         for job in jobs:
-            outcomes.append(self._run_alone(connection, unit, job))
+            outcomes.append(unit.attempt(job.run, self._is_its_own))
             if monotonic() > end_s:
                 break
         return outcomes
 
-    def _run_alone(self, connection: Connection, unit: Unit, job: _Job) -> Any:
-        """The result of a job in its own SAVEPOINT, or its Failure.
-
-        Raises where the whole transaction is gone, which SQLite may do to it when the disk is full.
-        """
-        savepoint = connection.begin_nested()
-        try:
-            outcome = job.run(unit)
-        except Exception as error:
-            if self._database.trouble(error) not in (Trouble.REFUSAL, Trouble.BUG):
-                raise
-            failure = Failure()
-            savepoint.rollback()
-            return failure
-        savepoint.commit()
-        return outcome
+    def _is_its_own(self, error: Exception) -> bool:
+        """Whether it fails the job that it comes of, and none else."""
+        return self._database.trouble(error) in (Trouble.REFUSAL, Trouble.BUG)
 
     # On the reactor's thread.
 
