@@ -78,10 +78,11 @@ def of_charger(
     keys: Mapping[str, Any],
     conditions: Sequence[ColumnElement[bool]] = (),
     bound: Callable[[ColumnElement[int]], ColumnElement[bool]] | None = None,
+    above: ColumnElement[int] | None = None,
 ) -> Select[Any] | CompoundSelect[Any]:
     """Rows of `messages` or `statuses` whose key columns have these values, to be put in the order of their sequence.
 
-    `bound` says which numbers.
+    `bound` says which numbers; those `above` one are sought from there on.
     """
     filed = filed_messages if table is messages else filed_statuses
     number = table.c.sequence
@@ -89,14 +90,17 @@ def of_charger(
     limits = [] if bound is None else [bound(number)]
     rows = select(*columns).where(*same, *limits, *conditions)
     if dialect != "sqlite":
-        return rows
+        return rows if above is None else rows.where(number > above)
     through = select(filing.c.through).where(filing.c.kind == literal_column(f"'{_JOURNAL}'")).scalar_subquery()
     of_filed = [filed.c[name] == value for name, value in keys.items()]
     if bound is not None:
         of_filed.append(bound(filed.c.sequence))
+    if above is not None:
+        of_filed.append(filed.c.sequence > above)
     of_both = [filed.c.sequence if column is number else column for column in columns]
     found = select(*of_both).select_from(_joined(filed, table)).where(*of_filed, *conditions)
-    return union_all(found, rows.where(number > through))
+    # Of two limits SQLite would take one to begin from, which may be the one that leaves out less.
+    return union_all(found, rows.where(number > (through if above is None else func.max(above, through))))
 
 
 def _joined(filed: Table, table: Table) -> Any:

@@ -13,7 +13,9 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Integer,
+    Select,
     Text,
     and_,
     bindparam,
@@ -27,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from ocppd.storage import filing
 from ocppd.storage.awaited import is_awaited
 from ocppd.storage.connector_states import IS_SHOWN
 from ocppd.storage.expecting import expect, since
@@ -157,22 +160,22 @@ _TOLD_CONNECTORS = Statement(
     .where(connectors.c.charger == bindparam("the_charger"))
     .order_by(connectors.c.connector_id)
 )
-#: The newest messages of an action since a call; more than these are not looked at.
-_SINCE = Statement(
-    at_most(
-        select(messages.c.created_ms, messages.c.frame)
-        .where(
-            messages.c.charger == bindparam("the_charger"),
-            messages.c.sequence > bindparam("the_sequence"),
-            messages.c.action == bindparam("the_action"),
-            messages.c.created_ms >= bindparam("since_ms"),
-            messages.c.state == literal_column("'completed'"),
-            IS_FROM_CHARGER,
-        )
-        .order_by(messages.c.sequence.desc()),
-        200,
+
+
+def _since(dialect: str) -> Select[Any] | CompoundSelect[Any]:
+    """The newest messages of an action since a call; more than these are not looked at."""
+    columns = (messages.c.created_ms, messages.c.frame, messages.c.sequence)
+    conditions = (
+        messages.c.action == bindparam("the_action"),
+        messages.c.created_ms >= bindparam("since_ms"),
+        and_(messages.c.state == literal_column("'completed'"), IS_FROM_CHARGER),
     )
-)
+    keys: Mapping[str, Any] = {"charger": bindparam("the_charger")}
+    found = filing.of_charger(dialect, messages, columns, keys, conditions, above=bindparam("the_sequence"))
+    return at_most(found.order_by(filing.SEQUENCE.desc()), 200)
+
+
+_SINCE = Statement.by_dialect(_since)
 _BEGUN = Statement(
     select(remote_starts.c.transaction_id, remote_starts.c.window_ms).where(remote_starts.c.sequence == bindparam("the_sequence"))
 )
@@ -279,7 +282,7 @@ def came_since(unit: Unit, charger: str, expected: str, place: int, sequence: in
         found = [row[1] for row in unit.all(_TOLD_CONNECTORS, {"the_charger": charger}) if place in (ANYWHERE, row[0])]
         return max((received_ms for received_ms in found if received_ms >= since_ms), default=None)
     row: Parameters = {"the_charger": charger, "the_sequence": sequence, "the_action": expected, "since_ms": since_ms}
-    return next((created_ms for created_ms, frame in unit.all(_SINCE, row) if place in (ANYWHERE, _connector_of(frame))), None)
+    return next((created_ms for created_ms, frame, _ in unit.all(_SINCE, row) if place in (ANYWHERE, _connector_of(frame))), None)
 
 
 def _connector_of(frame: str) -> int | None:

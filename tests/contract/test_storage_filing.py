@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import gatherResults
 
 from ocppd.storage import filing
+from ocppd.storage.follow_ups import came_since
 from ocppd.storage.records import EventFilter, MessageFilter, MeterValueFilter, Status
+from ocppd.storage.records.follow_ups import ANYWHERE
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.storage.unit import Unit
 from support.storing import NOON_MS, element, inbound
@@ -83,6 +86,31 @@ async def test_what_is_removed_is_not_found(storage: SqlStorage) -> None:
     assert await storage.read(filed) == [20, 10, 10]
     assert await storage.list_messages(MessageFilter(charger="CP2"), None, 10) == []
     assert len(await storage.list_messages(MessageFilter(charger="CP1"), None, 100)) == 10
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_followed_a_call_is_found_among_many(storage: SqlStorage) -> None:
+    """What came of a charger since a call is sought among its own messages, however many others have sent meanwhile."""
+    since = await storage.message_received(inbound("BootNotification", "CP1"))
+    await gatherResults([storage.message_received(inbound("BootNotification", f"CP{number}")) for number in range(2, 3000)])
+    await storage.write(filing.file)
+    asked = ("BootNotification", ANYWHERE)
+
+    def found(unit: Unit, charger: str, sequence: int) -> tuple[int | None, int]:
+        """When it came, and what that took of the database: thousands of its steps."""
+        steps: list[None] = []
+        driver: Any = unit.connection.connection.driver_connection
+        driver.set_progress_handler(lambda: steps.append(None), 1000)
+        came_ms = came_since(unit, charger, *asked, sequence, NOON_MS)
+        driver.set_progress_handler(None, 0)
+        return came_ms, len(steps)
+
+    assert await storage.write(found, "CP1", since) == (None, 0)
+    assert await storage.write(found, "CP1", since - 1) == (NOON_MS, 0)
+    await storage.message_received(inbound("BootNotification", "CP1"))
+    assert await storage.write(found, "CP1", since) == (NOON_MS, 0), "it is not filed yet"
+    assert await storage.write(filing.file) is False
+    assert await storage.write(found, "CP1", since) == (NOON_MS, 0)
 
 
 @pytest_twisted.ensureDeferred
