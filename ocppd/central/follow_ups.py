@@ -27,6 +27,8 @@ from ocppd.v16.types import Message
 
 log = Logger()
 
+#: Of what is due, with one sweep; a portion holds the writer for some 15 ms, and others' writes go between two of them.
+MOST_PORTIONS: Final = 200
 LISTENED_FOR: Final = frozenset({str(MessageTrigger.HEARTBEAT), str(MessageTrigger.METER_VALUES)})
 
 
@@ -41,6 +43,7 @@ class FollowUps(Watcher):
         self._awaited = awaited
         self._clock = clock
         self._node = node
+        self._settling = False
 
     def ended(self, charger: str, request: Message, ended: Ended) -> Deferred[Any] | None:
         """A trigger was accepted: its message is expected, unless it has crossed the answer (OP-16)."""
@@ -64,13 +67,23 @@ class FollowUps(Watcher):
         return None
 
     def sweep(self, now_ms: int) -> Deferred[Any] | None:
-        """See what time has run out for. Every node does, and each of the rows is one node's."""
+        """See what time has run out for, all of it. Every node does, and each of the rows is one node's."""
         self._awaited.forget(now_ms)
+        if self._settling:
+            return None
+        self._settling = True
+        return Deferred.fromCoroutine(self._settle(now_ms)).addBoth(self._settled)
 
-        def due(something: bool) -> Deferred[int] | None:
-            return self._records.settle(now_ms, self._node) if something else None
+    async def _settle(self, now_ms: int) -> None:
+        """Portion after portion: where thousands are due in a second, none is to be told much later than the first."""
+        if await self._records.is_due(now_ms):
+            for _ in range(MOST_PORTIONS):
+                if not (await self._records.settle(now_ms, self._node)).more:
+                    break
 
-        return self._records.is_due(now_ms).addCallback(due)
+    def _settled(self, result: Any) -> Any:
+        self._settling = False
+        return result
 
 
 def _log_failure(failure: Failure, charger: str) -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, case, func, literal_column, null, or_, select, update
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, case, func, literal_column, null, or_, select, tuple_, update
 from twisted.internet.defer import Deferred
 
 from ocppd.storage import events
 from ocppd.storage.access import Access
 from ocppd.storage.follow_ups import METER_VALUES, came_since
 from ocppd.storage.records import EventKind
-from ocppd.storage.records.follow_ups import ANYWHERE, FollowUp, FollowUpKind, FollowUpState
+from ocppd.storage.records.follow_ups import ANYWHERE, FollowUp, FollowUpKind, FollowUpState, Settled
 from ocppd.storage.schema import IS_UNDECIDED, IS_UNTOLD, IS_WISH, chargers, follow_ups, messages, nodes, transactions
 from ocppd.storage.spellings import at_most, one_of
 from ocppd.storage.unit import Parameters, Statement, Unit
 
-#: What is decided at once; the rest with the next sweep.
+#: What is decided at once, and the time that looking for it in the journal may take: the writer is not to be held for more
+#: than 50 ms. The rest comes with the next portion.
 AT_ONCE: Final = 500
+DECIDING_S: Final = 0.012
 #: A message that no node but the one that asked for it could have heard.
 HEARTBEAT: Final = "Heartbeat"
 NODE_LOST: Final = "the node that asked for it ended before it could be seen"
@@ -76,8 +79,14 @@ _DECIDED = Statement(
         deadline_ms=null(),
     )
 )
-_UNTOLD = Statement(at_most(select(*_COLUMNS).where(IS_UNTOLD), AT_ONCE))
-_TOLD = Statement(update(follow_ups).where(_THIS, IS_UNTOLD, follow_ups.c.state == bindparam("the_state")).values(untold=null()))
+_KEY = (follow_ups.c.message_id, follow_ups.c.place)
+#: Whoever changes a row tells of it: of two nodes that come to it the second one finds it told.
+_TOLD = Statement(
+    update(follow_ups)
+    .where(tuple_(*_KEY).in_(at_most(select(*_KEY).where(IS_UNTOLD), AT_ONCE)), IS_UNTOLD)
+    .values(untold=null())
+    .returning(*_COLUMNS)
+)
 _SEEN = Statement(
     update(follow_ups)
     .where(_THIS, IS_UNDECIDED)
@@ -112,7 +121,7 @@ class SqlFollowUps:
     def is_due(self, now_ms: int) -> Deferred[bool]:
         return self._storage.read(is_due, now_ms)
 
-    def settle(self, now_ms: int, node: str) -> Deferred[int]:
+    def settle(self, now_ms: int, node: str) -> Deferred[Settled]:
         return self._storage.write(settle, now_ms, node)
 
     def accepted_implicitly(self, charger: str, now_ms: int) -> Deferred[None]:
@@ -175,37 +184,45 @@ def is_due(unit: Unit, now_ms: int) -> bool:
     return unit.one(_FIRST_DUE, {"now_ms": now_ms}) is not None or unit.one(_FIRST_UNTOLD, {}) is not None
 
 
-def settle(unit: Unit, now_ms: int, node: str) -> int:
+def settle(unit: Unit, now_ms: int, node: str) -> Settled:
     """See `FollowUpRecords.settle`. Of several nodes at the same moment each row is one node's."""
-    for message_id, place, charger, expected, since_ms, sequence, sender, living in unit.all(_DUE, {"now_ms": now_ms}):
-        state, reason, at_ms = FollowUpState.MISSING, None, now_ms
-        if expected == METER_VALUES:  # what every message would have to ask for otherwise
-            came_ms = came_since(unit, charger, expected, place, sequence, since_ms)
-            if came_ms is not None:
-                state, at_ms = FollowUpState.SEEN, came_ms
-        elif expected == HEARTBEAT and sender not in (node, living):
-            state, reason = FollowUpState.FAILED, NODE_LOST
-        row: Parameters = {
-            "the_id": message_id,
-            "the_place": place,
-            "now_ms": now_ms,
-            "new_state": state.value,
-            "new_reason": reason,
-            "at_ms": at_ms,
-        }
-        unit.send(_DECIDED, row)
-    return _tell(unit, now_ms)
+    due = unit.all(_DUE, {"now_ms": now_ms})
+    more, end_s = len(due) == AT_ONCE, monotonic() + DECIDING_S
+    for row in due:
+        _decide(unit, row, now_ms, node)
+        if monotonic() > end_s:
+            more = True
+            break
+    untold = [_record(row) for row in unit.all(_TOLD, {})]
+    return Settled(_tell(unit, untold, now_ms), more or len(untold) == AT_ONCE)
 
 
-def _tell(unit: Unit, now_ms: int) -> int:
-    count = 0
-    for record in map(_record, unit.all(_UNTOLD, {})):
-        place = ANYWHERE if record.connector_id is None else record.connector_id
-        row: Parameters = {"the_id": record.message_id, "the_place": place, "the_state": record.state.value}
-        if unit.run(_TOLD, row) and record.state in EVENTS:
-            count += 1
-            events.happened(unit, EVENTS[record.state], record.charger, record.decided_ms or now_ms, **_members(record))
-    return count
+def _decide(unit: Unit, due: Any, now_ms: int, node: str) -> None:
+    message_id, place, charger, expected, since_ms, sequence, sender, living = due
+    state, reason, at_ms = FollowUpState.MISSING, None, now_ms
+    if expected == METER_VALUES:  # what every message would have to ask for otherwise
+        came_ms = came_since(unit, charger, expected, place, sequence, since_ms)
+        if came_ms is not None:
+            state, at_ms = FollowUpState.SEEN, came_ms
+    elif expected == HEARTBEAT and sender not in (node, living):
+        state, reason = FollowUpState.FAILED, NODE_LOST
+    row: Parameters = {
+        "the_id": message_id,
+        "the_place": place,
+        "now_ms": now_ms,
+        "new_state": state.value,
+        "new_reason": reason,
+        "at_ms": at_ms,
+    }
+    unit.send(_DECIDED, row)
+
+
+def _tell(unit: Unit, untold: Sequence[FollowUp], now_ms: int) -> int:
+    """Make events of these; how many."""
+    told = [record for record in untold if record.state in EVENTS]
+    for record in told:
+        events.happened(unit, EVENTS[record.state], record.charger, record.decided_ms or now_ms, **_members(record))
+    return len(told)
 
 
 def _members(record: FollowUp) -> dict[str, str]:

@@ -9,7 +9,13 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import Clock
 
+from ocppd.central.chargers import Chargers
+from ocppd.central.follow_ups import FollowUps
+from ocppd.central.watching import Awaited
+from ocppd.config import Configuration
+from ocppd.storage import follow_up_records
 from ocppd.storage.records import CallEnd, EventFilter, EventKind, MessageState, RemoteStart, Started
 from ocppd.storage.records.follow_ups import BOOT_MS, TRIGGER_MS, FollowUpState
 from ocppd.storage.sql_storage import SqlStorage
@@ -111,16 +117,36 @@ async def test_boots_and_time(storage: SqlStorage) -> None:
     due_ms = NOON_MS + 1000 + BOOT_MS
     assert not await storage.follow_ups.is_due(due_ms - 1) and await storage.follow_ups.is_due(due_ms)
     settled = await gatherResults([storage.follow_ups.settle(due_ms, "a#1"), storage.follow_ups.settle(due_ms, "b#1")])
-    assert sorted(settled) == [0, 1]
+    assert sorted(each.told for each in settled) == [0, 1]
     assert await states(storage, "reset") == [(None, STATE.MISSING)]
     assert not await storage.follow_ups.is_due(due_ms + MINUTE_MS)
     await storage.charger_booted(inbound("BootNotification", received_ms=due_ms + 1), boot())
     assert await states(storage, "reset") == [(None, STATE.SEEN)]
-    assert await storage.follow_ups.settle(due_ms + 2, "a#1") == 1
+    assert (await storage.follow_ups.settle(due_ms + 2, "a#1")).told == 1
     events = await storage.list_events(EventFilter(charger="CP1"), None, 20)
     kinds = [event.kind for event in events if event.kind.startswith("followUp")]
     assert kinds == ["followUpSeen", "followUpMissing"]
     assert not await storage.follow_ups.seen("reset", None, due_ms)
+
+
+@pytest.mark.parametrize(("expected", "at_once_s"), [("DiagnosticsStatusNotification", 60.0), ("MeterValues", 0.0)])
+@ensure
+async def test_much_is_due_at_once(storage: SqlStorage, expected: str, at_once_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sweep tells of all that time has run out for, in portions that are bounded by rows and by time."""
+    monkeypatch.setattr(follow_up_records, "DECIDING_S", at_once_s)
+    most = follow_up_records.AT_ONCE if at_once_s else 1
+    many = 2 * most + 20
+    asked = [ended(storage, f"t{number}", "TriggerMessage", {"requestedMessage": expected}) for number in range(many)]
+    await gatherResults([Deferred.fromCoroutine(each) for each in asked])
+    due_ms = NOON_MS + 1000 + TRIGGER_MS
+    assert await storage.follow_ups.settle(due_ms, "a#1") == (most, True)
+    watcher = FollowUps(Chargers(Configuration(), Clock()), storage.follow_ups, Awaited(), Clock(), "a#1")
+    sweeping = watcher.sweep(due_ms)
+    assert sweeping is not None and watcher.sweep(due_ms) is None, "one at a time"
+    await sweeping
+    assert not await storage.follow_ups.is_due(due_ms)
+    events = await storage.list_events(EventFilter(kind=EventKind.FOLLOW_UP_MISSING), None, 2000)
+    assert len({(event.members or {})["messageId"] for event in events}) == len(events) == many
 
 
 @ensure
@@ -272,8 +298,8 @@ async def test_two_nodes(pytestconfig: pytest.Config) -> None:
         for number in range(20):
             await ended(nodes[0], f"r{number}", "Reset", {"type": "Soft"})
         due_ms = NOON_MS + 1000 + BOOT_MS
-        counts = await gatherResults([node.follow_ups.settle(due_ms, "x") for node in nodes])
-        assert sum(counts) == 20
+        settled = await gatherResults([node.follow_ups.settle(due_ms, "x") for node in nodes])
+        assert sum(each.told for each in settled) == 20
         events = await nodes[1].list_events(EventFilter(kind=EventKind.FOLLOW_UP_MISSING), None, 50)
         assert len({(event.members or {})["messageId"] for event in events}) == len(events) == 20
         await ended(nodes[0], "last", "Reset", {"type": "Soft"})

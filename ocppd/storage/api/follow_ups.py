@@ -7,7 +7,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from ocppd.storage.records.follow_ups import FollowUp
+from ocppd.storage.records.follow_ups import FollowUp, Settled
 
 
 class FollowUpRecords(Protocol):
@@ -25,8 +25,8 @@ class FollowUpRecords(Protocol):
     def is_due(self, now_ms: int) -> Deferred[bool]:
         """Whether `settle` has something to do."""
 
-    def settle(self, now_ms: int, node: str) -> Deferred[int]:
-        """Decide what time has run out for, and make events of what was decided; fires with the number of events."""
+    def settle(self, now_ms: int, node: str) -> Deferred[Settled]:
+        """Decide what time has run out for, a portion of it, and make events of what was decided."""
 
     def accepted_implicitly(self, charger: str, now_ms: int) -> Deferred[None]:
         """A charger without a registration counts as accepted, though it has not booted (REQUIREMENTS B-5)."""

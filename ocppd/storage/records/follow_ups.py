@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -60,3 +61,12 @@ class FollowUp(msgspec.Struct, frozen=True, gc=False):
     reason: str | None
     transaction_id: int | None
     wish: str | None
+
+
+class Settled(NamedTuple):
+    """A portion of what time has run out for."""
+
+    #: Events that were made of it.
+    told: int
+    #: Whether it was as much as is done at once.
+    more: bool
