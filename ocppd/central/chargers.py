@@ -164,6 +164,10 @@ class Chargers:
         """The messages of a charger that are not journaled, newest first."""
         return self._recent.of(name)
 
+    def find_recent(self, message_id: str) -> Iterator[tuple[str, Exchange] | None]:
+        """See `Recent.find`: of the chargers that are known, None between two pieces of the work."""
+        return (found for found in self._recent.find(message_id) if found is None or self.knows(found[0]))
+
     def refused(self, name: str, remote_ip: str) -> None:
         """An identity that is not known tried to connect (H-5)."""
         at_ms = now_ms(self._clock)

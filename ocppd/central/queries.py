@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from ocppd.central.chargers import Chargers
 from ocppd.central.connection import Exchange
 from ocppd.central.redaction import redact_call
+from ocppd.clock import Clock
 from ocppd.config import ChargerSettings
 from ocppd.errors import NotClosable, UnknownMessage, UnknownTransaction
 from ocppd.storage.api import Storage
@@ -63,9 +66,11 @@ class ChargerView:
 class Queries:
     """Reads for operators. All Deferreds may fail with StorageUnavailable."""
 
-    def __init__(self, chargers: Chargers, storage: Storage, node: str) -> None:
+    def __init__(self, chargers: Chargers, storage: Storage, clock: Clock, node: str) -> None:
         self._chargers = chargers
         self._storage = storage
+        #: Twisted's helpers want all of IReactorTime, and need the part that is there.
+        self._clock: Any = clock
         self._node = node
 
     def chargers(self, names: Sequence[str]) -> Deferred[list[ChargerView]]:
@@ -134,20 +139,17 @@ class Queries:
     def message(self, message_id: str) -> Deferred[MessageRecord]:
         """A message by its id, from the journal or from memory. Fails with UnknownMessage."""
 
-        def found(record: MessageRecord | None) -> MessageRecord:
-            record = record or self._remembered(message_id)
-            if record is None:
-                raise UnknownMessage(message_id)
-            return record
+        def found(record: MessageRecord | None) -> MessageRecord | Deferred[MessageRecord]:
+            return record or Deferred.fromCoroutine(self._remembered(message_id))
 
         return self._storage.read_message(message_id).addCallback(found)
 
-    def _remembered(self, message_id: str) -> MessageRecord | None:
-        for name in self._chargers.names():
-            for exchange in self._chargers.recent(name):
-                if exchange.call.message_id == message_id:
-                    return remembered_record(name, exchange)
-        return None
+    async def _remembered(self, message_id: str) -> MessageRecord:
+        for found in self._chargers.find_recent(message_id):
+            if found is not None:
+                return remembered_record(*found)
+            await deferLater(self._clock, 0, lambda: None)
+        raise UnknownMessage(message_id)
 
     def remembered(self, name: str) -> list[MessageRecord]:
         """The messages of a charger that are kept in memory alone, newest first. Raises UnknownCharger."""

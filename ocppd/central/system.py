@@ -92,7 +92,7 @@ class CentralSystem:
         self.mirror = Mirror(storage.configuration, self.commands, self.capabilities, clock)
         self.cluster = Cluster(storage, self.chargers, self.commands, self._ends, bus)
         self.feed = Feed(storage, clock)
-        self.queries = Queries(self.chargers, storage, bus.node)
+        self.queries = Queries(self.chargers, storage, clock, bus.node)
         self.unasked = Unasked(self.chargers, self.commands, clock)
         self.conformance = Conformance(storage.quarantine, clock, lambda: self.chargers.configuration, self.chargers.connection)
         self.reservations = Reservations(storage, self.rules, self.chargers, self.commands, self.capabilities.value)

@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.task import Clock
 from twisted.web.server import Site
 
+from ocppd.central.connection import Exchange
+from ocppd.central.recent import PIECE_BYTES
 from ocppd.net.rest.app import make_resource
 from ocppd.net.rest.body import ApiRequest
+from ocppd.ocppj.frames import Call
 from support.peer import RawClient, Response, raw, within
 from support.rest import Served, silent
 
@@ -178,3 +183,25 @@ async def test_conditions_where_there_is_no_etag(served: Served) -> None:
     assert (await served.request("DELETE", message, headers={"If-Match": "seen"})).status == 400
     cancelled = await served.request("DELETE", message, headers={"If-Match": "*"})
     assert (cancelled.status, cancelled.json["state"]) == (200, "cancelled")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_message_among_all_that_are_in_memory() -> None:
+    """A message that is not in the journal is looked for in pieces, between which others have their turn; unknown in the end."""
+    names = [f"CP{number}" for number in range(4000)]
+    clock = Clock()
+    served = Served(*names, central_clock=clock)
+    for name in names:
+        exchange = Exchange(1, Call(f"h-{name}", "DataTransfer", b'"%b"' % (b"x" * 900), b'"h-%b"' % name.encode()), b"[3]")
+        served.system.chargers.remember(name, exchange)
+    assert PIECE_BYTES < 4000 * 900
+    for path, status in (("/api/v1/messages/none", 404), ("/api/v1/messages/h-CP3999", 200), ("/message/none/status", 200)):
+        answer = Deferred.fromCoroutine(served.get(path))
+        for _ in range(1000):
+            assert (await served.get("/healthz")).status == 200
+            if answer.called or clock.getDelayedCalls():
+                break
+        assert not answer.called
+        clock.advance(0)
+        assert (await answer).status == status, path
+    await served.stop()

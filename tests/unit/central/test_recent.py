@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ocppd.central.connection import Exchange
-from ocppd.central.recent import LEAST_BYTES, LONG_BYTES, RECENT_KEPT, Recent
+from ocppd.central.recent import LEAST_BYTES, LONG_BYTES, PIECE_BYTES, RECENT_KEPT, Recent
 from ocppd.ocppj.frames import Call
 
 ANY_TEXT = st.text(st.characters(), max_size=20)
@@ -38,6 +38,18 @@ class RecentTests(SynchronousTestCase):
             exchange = Exchange(at_ms, Call(message_id, action, payload, wire.encode("utf-8", "surrogatepass")), answer)
             recent.remember("CP1", exchange)
             self.assertEqual(recent.of("CP1"), [exchange])
+            self.assertEqual(list(recent.find(message_id)), [("CP1", exchange)])
+
+    def test_finding_one(self) -> None:
+        """A message is found by its whole id alone, and by no other part of it; between pieces others have their turn."""
+        recent = Recent()
+        for charger in range(5 * PIECE_BYTES // 20_000):
+            recent.remember(f"CP{charger}", fat(10_000))
+        recent.remember("CP8", heartbeat(77))
+        recent.remember("CP9", heartbeat(7))
+        self.assertEqual([found for found in recent.find("hb-7") if found], [("CP9", heartbeat(7))])
+        for text in ("b-7", "currentTime", "xxx", "hb-7hb-7", "CP9"):
+            self.assertEqual(list(recent.find(text)), [None] * 2)
 
     def test_the_newest(self) -> None:
         """The newest fifty of a charger, the newest first; nothing of one that said nothing."""
