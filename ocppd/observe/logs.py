@@ -302,8 +302,10 @@ def _namespace(event: LogEvent) -> str:
 
 def _time(event: LogEvent) -> str:
     """RFC 3339 in UTC with milliseconds."""
-    second, micros = divmod(round((event.get("log_time") or 0) * 1_000_000), 1_000_000)
-    return f"{_second(second)}.{micros // 1000:03}Z"
+    fraction, second = math.modf(event.get("log_time") or 0)
+    # As `datetime` does: of the whole in microseconds a float has no halves left.
+    more, micros = divmod(round(fraction * 1_000_000), 1_000_000)
+    return f"{_second(int(second) + more)}.{micros // 1000:03}Z"
 
 
 @lru_cache(maxsize=2)

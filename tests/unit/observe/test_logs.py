@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.logger import ILogObserver, Logger, LogLevel, formatEvent
 from twisted.python.failure import Failure
@@ -391,6 +391,8 @@ class FuzzTests(SynchronousTestCase):
             self.assertTrue(all(further.startswith("\t") for further in line.rstrip("\n").split("\n")[1:]))
             line.encode()
 
+    @example(562949953.5619994, "", 0, "{a}")
+    @example(1.9999999, "", 0, "{a}")
     @given(st.floats(0, 4e9), st.text(max_size=8), st.integers(), st.sampled_from(["{a}: {b}", "{{{a}}} {b!r}", "{b:>5}", "{c}"]))
     def test_the_short_way_of_a_line(self, time: float, text: str, number: int, log_format: str) -> None:
         """Lines of texts and numbers are what Twisted and the standard library make of them."""
