@@ -41,7 +41,10 @@ BATCH_LIMIT = 1_000
 #: The same where a statement is a round trip to a server.
 BATCH_S = 0.25
 
-#: After a batch of so many use cases or more the next one is given time to gather: for each of them, and at most.
+#: A commit costs as much as many messages, and with the next one more come in time for it. So it begins so long after the end
+#: of the last one, which nobody notices whose message comes alone.
+APART_S = 0.00075
+#: After a batch of so many use cases or more the next one is given more time to gather: for each of them, and at most.
 BUSY = 3
 EACH_S = 0.000035
 GATHERING_S = 0.002
@@ -147,12 +150,11 @@ class Writer:
         """Commit batch after batch until the None that `stop` put into the queue."""
         batch: list[_Job] = []
         goes_on = True
-        last = 0
+        last, ended_s = 0, 0.0
         while goes_on or batch:
             goes_on = goes_on and self._gather(batch)
-            if goes_on and last >= BUSY and self._away is None:
-                # A commit costs as much as many messages: with this one more will come in time for it.
-                sleep(min(last * EACH_S, GATHERING_S))
+            if goes_on and self._away is None and (wait_s := time_to_gather(last, monotonic() - ended_s)) > 0:
+                sleep(wait_s)
                 goes_on = self._gather(batch)
             last = len(batch)
             if goes_on and self._away is not None and monotonic() >= self._again_s:
@@ -161,6 +163,7 @@ class Writer:
                 outcomes = self._settle(batch) if self._away is None else [self._away] * len(batch)
                 self._reactor.callFromThread(self._deliver, batch[: len(outcomes)], outcomes)
                 batch = batch[len(outcomes) :]
+                ended_s = monotonic()
         self._reactor.callFromThread(self._stopped)
 
     def _gather(self, batch: list[_Job]) -> bool:
@@ -300,6 +303,11 @@ class Writer:
         waiting, self._stopping = self._stopping, []
         for stopped in waiting:
             stopped.callback(None)
+
+
+def time_to_gather(last: int, since_s: float) -> float:
+    """Seconds for which a batch waits for more, where the one before had `last` use cases and ended `since_s` ago."""
+    return max(APART_S - since_s, min(last * EACH_S, GATHERING_S) if last >= BUSY else 0.0)
 
 
 def look(unit: Unit) -> None:

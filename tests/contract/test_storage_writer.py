@@ -210,6 +210,48 @@ async def test_a_reading_bug_is_logged(storage: SqlStorage, logged_errors: Any) 
 
 @durable
 @pytest_twisted.ensureDeferred
+async def test_writes_that_follow_closely_share_a_commit(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that comes at once after a commit waits a moment, and what comes meanwhile is committed with it."""
+    from sqlalchemy import event
+
+    waits: list[float] = []
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def waited(seconds: float) -> None:
+        waits.append(seconds)
+        waiting.set()
+        assert go_on.wait(PATIENCE_S)
+
+    monkeypatch.setattr(writer, "sleep", waited)
+    monkeypatch.setattr(writer, "APART_S", 600.0)
+    database = engine.open_database(url)
+    database.prepare(SECRET_KEY, 1)
+    commits: list[None] = []
+    event.listen(database.writing, "commit", lambda connection: commits.append(None))
+    writes = Writer(database, reactor)  # type: ignore[arg-type]
+    writes.start()
+    monkeypatch.setattr(writer, "monotonic", lambda: 1000.0)
+    assert (await writes.submit(lambda unit: 1), len(commits), waits) == (1, 1, [])
+    second = writes.submit(lambda unit: 2)
+    assert waiting.wait(PATIENCE_S)
+    third = writes.submit(lambda unit: 3)
+    go_on.set()
+    assert await gatherResults([second, third]) == [2, 3]
+    assert (len(commits), waits) == (2, [600.0])
+    await writes.stop()
+    database.close()
+
+
+def test_how_long_a_batch_gathers() -> None:
+    """It is not kept back after a pause; else for the rest of it, and longer after a large one, up to a limit."""
+    assert writer.time_to_gather(1, 1.0) <= 0
+    assert writer.time_to_gather(1, writer.APART_S / 4) == writer.APART_S * 3 / 4
+    assert writer.time_to_gather(40, 1.0) == pytest.approx(40 * writer.EACH_S)
+    assert writer.time_to_gather(1000, 0.0) == writer.GATHERING_S
+
+
+@durable
+@pytest_twisted.ensureDeferred
 async def test_a_commit_that_fails_fails_its_batch(url: str, logged_errors: Any) -> None:
     """Where the commit itself fails nobody of that batch is told that it was stored."""
     from sqlalchemy import event
