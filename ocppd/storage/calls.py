@@ -175,9 +175,9 @@ def call_created(unit: Unit, call: NewCall, secret: bytes | None, generation: in
 
 
 def _may_wait(unit: Unit, charger: str) -> bool:
-    """Whether a call may be queued for this charger; asked once for a batch where nobody else may queue one meanwhile."""
-    if not unit.alone:
-        return True
+    """Whether a call may be queued for this charger. Asked once for a batch: all of it was asked for before that began, so
+    that what another node queues meanwhile is neither before it nor after it.
+    """
     waiting = unit.fact(_WAITING, {})
     return len(waiting) == MOST_WAITING or (charger,) in waiting
 
@@ -200,7 +200,7 @@ def call_accepted(
 
 
 def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState, node: str, generation: int | None) -> int:
-    """Journal it; its sequence."""
+    """Journal it; its sequence, as `Unit.next_number` gives it for one that nothing follows as yet."""
     sent = state is MessageState.SENT
     row: dict[str, Any] = {
         "message_id": call.message_id,
@@ -219,8 +219,9 @@ def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState
         "node": node if sent else None,
         "waits": call.waits,
     }
-    if sent and unit.alone:
-        sequence = int(unit.next_number())
+    sequence: int
+    if sent and (unit.alone or (unit.gathers and not _is_followed(call))):
+        sequence = unit.next_number()
         row["sequence"] = sequence
         unit.send(_NUMBERED, row)
     else:
@@ -228,6 +229,11 @@ def _insert(unit: Unit, call: NewCall, secret: bytes | None, state: MessageState
     remote_starts.kept(unit, call, sequence)
     consequences.call_accepted(unit, call, sequence)
     return sequence
+
+
+def _is_followed(call: NewCall) -> bool:
+    """Whether anything else is recorded with it, by its number."""
+    return call.remote_start is not None or call.action in consequences.ON_CALL
 
 
 def queued_calls(unit: Unit, charger: str, now_ms: int, decrypt: Decrypt) -> list[QueuedCall]:
@@ -294,7 +300,7 @@ def call_requeued(unit: Unit, message_id: str, generation: int) -> Holding:
 
 def call_ended(unit: Unit, end: CallEnd) -> tuple[FollowUp, ...] | None:
     """See `MessageRecords.call_ended`."""
-    ended = _end(unit, _ENDED_AT_ONCE, end) or (_end(unit, _ENDED, end) if unit.alone else None)
+    ended = _end(unit, _ENDED_AT_ONCE, end) or (_end(unit, _ENDED, end) if unit.gathers else None)
     if ended is None and end.answer is not None:
         _end(unit, _ENDED_LATE, msgspec.structs.replace(end, late=True))
     if ended is None or ended.late or ended.action in ON_RECORD_BEFORE:

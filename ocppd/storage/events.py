@@ -46,7 +46,7 @@ def call_ended(unit: Unit, message_id: str, at_ms: int | None = None) -> None:
 
 def this_call_ended(unit: Unit, ended: EndedCall) -> None:
     """The same of a call that is at hand."""
-    if not unit.alone:
+    if not unit.gathers:
         call_ended(unit, ended.message_id, ended.ended_ms)
         return
     row: Parameters = {

@@ -10,7 +10,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, DeferredList, gatherResults
 
 from ocppd.storage import gathering_json
-from ocppd.storage.records import EventFilter, MessageFilter, MeterValueFilter
+from ocppd.storage.records import CallEnd, EventFilter, EventKind, MessageFilter, MessageState, MeterValueFilter
 from ocppd.storage.records.quarantine import Quarantined, QuarantineFilter, Treatment
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.storage.unit import Unit
@@ -18,6 +18,7 @@ from ocppd.storage.writer import Writer
 from support.holding import held
 from support.storing import NOON_MS, call, element, inbound, start, status
 
+AVAILABILITY = '[2,"wish","ChangeAvailability",{"connectorId":0,"type":"Inoperative"}]'
 #: What may be in a text, and what databases and JSON have signs for.
 ODD_TEXTS = ("it's", 'say "x"', "back\\slash", "{a,b}", "NULL", "%s %(x)s %%", ":name", "é ü 漢 😀", "line\nfeed\ttab", "", " ")
 
@@ -63,6 +64,32 @@ async def test_numbers_tell_the_order(storage: SqlStorage) -> None:
     ]
     found = [await storage.list_statuses(f"CP{number}", 1, None, 9) for number in (0, 4, 8)]
     assert [[each.sequence for each in some] for some in found] == [[numbers[0]], [numbers[4]], [numbers[8]]]
+
+
+@pytest_twisted.ensureDeferred
+async def test_calls_among_messages(storage: SqlStorage) -> None:
+    """Calls of one batch have their numbers among its messages; none overtakes one that waits, or waits without one."""
+    await storage.call_created(call("over"), 1)
+    release = held(storage)
+    sent = [storage.call_created(call("first"), 1), storage.call_created(call("elsewhere", "CP2"), 1)]
+    message = storage.status_notified(inbound(), status())
+    ended = storage.call_ended(CallEnd("over", MessageState.COMPLETED, NOON_MS, "Accepted", '[3,"over",{}]'))
+    waits = storage.call_accepted(call("waits"), 9, lambda _: True)
+    after = [storage.call_created(call("behind"), 1), storage.call_created(call("passes", "CP2"), 1)]
+    wish = storage.call_created(call("wish", "CP3", action="ChangeAvailability", frame=AVAILABILITY, redacted=AVAILABILITY), 1)
+    release.set()
+    await gatherResults([message, ended, waits])
+    assert [await each for each in (*sent, *after, wish)] == [True, True, False, True, True]
+    journal = list(reversed(await storage.list_messages(MessageFilter(), None, 50)))
+    ids = [each.message_id for each in journal if each.message_id.isalpha()]
+    assert ids == ["over", "first", "elsewhere", "waits", "behind", "passes", "wish"]
+    states = {each.message_id: each.state.value for each in journal}
+    assert (states["over"], states["first"], states["behind"], states["passes"]) == ("completed", "sent", "queued", "sent")
+    events = (await storage.events_after(0, (), 500)).events
+    (event,) = [each for each in events if each.kind == EventKind.COMMAND_ENDED]
+    numbers = {each.message_id: each.sequence for each in journal}
+    assert numbers["elsewhere"] < event.sequence < numbers["waits"]
+    assert list(await storage.follow_ups.availability(["CP3"])) == ["CP3"]
 
 
 @pytest_twisted.ensureDeferred
