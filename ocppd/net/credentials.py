@@ -6,10 +6,14 @@ import base64
 import binascii
 import hmac
 import re
+from ipaddress import IPv6Address
 from typing import Final
 
 #: Z-4: an AuthorizationKey as the text that ChangeConfiguration carries.
 _HEX_KEY: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}){16,20}")
+
+#: Of an IPv6 address, what a network is given as a whole (RFC 6177): its hosts take the rest as they like.
+_NETWORK_BITS: Final = 64
 
 
 def password_of(header: str | None, name: str) -> bytes | None:
@@ -26,6 +30,15 @@ def password_of(header: str | None, name: str) -> bytes | None:
         return None
     prefix = f"{name}:".encode()
     return decoded[len(prefix) :] if hmac.compare_digest(decoded[: len(prefix)], prefix) else None
+
+
+def origin_of(address: str) -> str:
+    """What tries of passwords count together by: a plain address, or with IPv6 the network of 64 bits that it is in."""
+    try:
+        found = IPv6Address(address)
+    except ValueError:
+        return address
+    return str(IPv6Address(int(found) >> _NETWORK_BITS << _NETWORK_BITS))
 
 
 def matches(password: bytes | None, expected: bytes, *, tolerant: bool) -> bool:

@@ -28,7 +28,7 @@ from ocppd.config import ChargerSettings, Handshake
 from ocppd.errors import StorageUnavailable, UnknownCharger
 from ocppd.net.attempts import Lately, Tries
 from ocppd.net.backpressure import Backpressure, guarded
-from ocppd.net.credentials import password_of
+from ocppd.net.credentials import origin_of, password_of
 from ocppd.net.ending import Ending
 from ocppd.net.fast_frames import FastFrames
 from ocppd.net.fast_handshake import FastHandshake
@@ -51,7 +51,7 @@ HANDSHAKE_TIMEOUT_S: Final = 15
 CLOSE_TIMEOUT_S: Final = 5
 #: Handshakes whose records are being looked up: some seconds of work. Beyond it a reconnect storm is told to wait (C-5).
 PENDING_HANDSHAKES_LIMIT: Final = 2000
-#: Z-3: wrong passwords per charger and address within WINDOW_S, those under way included; others are not even looked at.
+#: Z-3: wrong passwords per charger and origin within WINDOW_S, those under way included; others are not even looked at.
 WRONG_PASSWORDS_LIMIT: Final = 10
 WINDOW_S: Final = 60.0
 #: Chargers and addresses that are counted for it, and for the log.
@@ -190,7 +190,7 @@ class ChargerProtocol(Pings, FastFrames, FastHandshake, WebSocketServerProtocol)
     async def _check_password(self, settings: ChargerSettings, header: str | None) -> None:
         if not settings.needs_password and header is None:
             return
-        key = f"{self.remote_ip} {settings.name}"
+        key = f"{origin_of(self.remote_ip)} {settings.name}"
         passwords = self.factory.passwords
         if not passwords.permits(key):
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong passwords", (("Retry-After", str(int(WINDOW_S))),))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.net.credentials import matches, password_of
+from ocppd.net.credentials import matches, origin_of, password_of
 from ocppd.net.identity import BadIdentity, NoEndpoint, identity_of, is_charger_path, path_of, plain_address
 
 PATHS = ("/ocppj/1.6", "/ocpp")
@@ -146,3 +146,20 @@ class AddressTests(SynchronousTestCase):
             "a socket": "a socket",
         }.items():
             self.assertEqual(plain_address(host), shown)
+
+
+class OriginTests(SynchronousTestCase):
+    """`origin_of`."""
+
+    def test_networks(self) -> None:
+        """An IPv4 address counts by itself; IPv6 addresses of one network of 64 bits count together (Z-3)."""
+        for address, origin in {
+            "192.0.2.7": "192.0.2.7",
+            "2001:db8:1:2::7": "2001:db8:1:2::",
+            "2001:db8:1:2:ffff:ffff:ffff:ffff": "2001:db8:1:2::",
+            "2001:db8:1:3::7": "2001:db8:1:3::",
+            "::1": "::",
+            "": "",
+            "somewhere": "somewhere",
+        }.items():
+            self.assertEqual(origin_of(address), origin)
