@@ -75,7 +75,7 @@ _QUEUED_OF = Statement(
     )
     .where(messages.c.charger == bindparam("the_charger"), IS_QUEUED, messages.c.expires_ms > bindparam("now_ms"))
     .order_by(messages.c.sequence)
-)
+).standing_beside()
 _QUEUED_AT = Statement(
     select(messages.c.charger, chargers.c.node)
     .distinct()
@@ -246,8 +246,13 @@ def taken_over(unit: Unit, charger: str, now_ms: int, decrypt: Decrypt) -> tuple
 
     Those are the ones that do not outlive a connection, and those whose secret is lost: they can never be sent.
     """
-    ended = dropped(unit, charger)
+    if unit.alone and not _may_wait(unit, charger):
+        return [], []
+    ended: list[DroppedCall] = []
     queued, lost = _queued(unit, charger, now_ms, decrypt)
+    if not all(call.waits for call in (*queued, *lost)):
+        ended = dropped(unit, charger)
+        queued, lost = _queued(unit, charger, now_ms, decrypt)
     for call in lost:
         call_ended(unit, CallEnd(call.message_id, MessageState.ERROR, now_ms, detail=KEY_LOST))
     return queued, ended + [DroppedCall(call.message_id, call.origin) for call in lost]
@@ -354,6 +359,11 @@ def calls_expired(unit: Unit, now_ms: int) -> list[MessageRecord]:
     for record in expired:
         _has_ended(unit, record.message_id, now_ms)
     return expired
+
+
+def let_go(unit: Unit, charger: str) -> list[DroppedCall]:
+    """What the end of a connection leaves: the queued calls that end with it."""
+    return [] if unit.alone and not _may_wait(unit, charger) else dropped(unit, charger)
 
 
 def dropped(unit: Unit, charger: str) -> list[DroppedCall]:

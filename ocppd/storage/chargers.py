@@ -45,12 +45,12 @@ _CONNECTED = Statement.upsert(
             chargers.c.generation, chargers.c.registration, chargers.c.vendor, chargers.c.model, chargers.c.firmware_version
         )
     ),
-)
+).standing_beside()
 _DISCONNECTED = Statement(
     update(chargers)
     .where(chargers.c.name == bindparam("the_name"), chargers.c.generation == bindparam("the_generation"))
     .values(last_seen_ms=bindparam("seen_ms"), node=null())
-)
+).standing_beside()
 
 #: The parameter of many chargers.
 _NAMES = bindparam("the_names", type_=Text())
@@ -71,7 +71,9 @@ _WATCHED = (
     (EventKind.SERIAL_NUMBER_CHANGED, "charge_box_serial_number"),
     (EventKind.FIRMWARE_CHANGED, "firmware_version"),
 )
-_BOOTED_BEFORE = Statement(select(*(chargers.c[name] for _, name in _WATCHED)).where(chargers.c.name == bindparam("the_name")))
+_BOOTED_BEFORE = Statement(
+    select(*(chargers.c[name] for _, name in _WATCHED)).where(chargers.c.name == bindparam("the_name"))
+).standing_beside()
 _VERDICT = ("registration", "registered_ms", "interval_s")
 _BOOTED = Statement.upsert(
     chargers,
@@ -84,7 +86,7 @@ _BOOTED = Statement.upsert(
             **{name: insert.excluded[name] for name in ("boot_sequence", *_BOOT)},
         },
     ),
-)
+).standing_beside()
 _AMENDED = Statement(
     update(chargers)
     .where(
@@ -147,7 +149,7 @@ def disconnected(unit: Unit, name: str, generation: int, last_seen_ms: int) -> l
     if not current:
         return []
     events.happened(unit, EventKind.CHARGER_DISCONNECTED, name, last_seen_ms)
-    return calls.dropped(unit, name)
+    return calls.let_go(unit, name)
 
 
 def booted(unit: Unit, message: Inbound, boot: Boot) -> int:

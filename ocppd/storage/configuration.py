@@ -22,6 +22,7 @@ from ocppd.storage.records.calls import EndedCall
 from ocppd.storage.records.configuration import DesiredState, KeyRecord, Mirrored, Source, Wish, Wished
 from ocppd.storage.schema import chargers, configuration, configuration_readings
 from ocppd.storage.schema.configuration import IS_FOR_REBOOT, IS_UNSENT
+from ocppd.storage.spellings import at_most
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 from ocppd.v16.codec import decode
 from ocppd.v16.configuration_keys import is_same, is_secret, key_of
@@ -43,7 +44,10 @@ _OF_CHARGER: Final = configuration.c.charger == bindparam("the_charger")
 _THIS: Final = _OF_CHARGER & (configuration.c.key == bindparam("the_key"))
 _READ = Statement(select(*_COLUMNS).where(_THIS))
 _READ_ALL = Statement(select(*_COLUMNS).where(_OF_CHARGER).order_by(configuration.c.key))
-_FOR_REBOOT = Statement(select(*_COLUMNS).where(_OF_CHARGER, IS_FOR_REBOOT))
+_FOR_REBOOT = Statement(select(*_COLUMNS).where(_OF_CHARGER, IS_FOR_REBOOT)).standing_beside()
+#: Rows that are looked at together; where there are more, each boot looks for its own.
+MOST_FOR_REBOOT: Final = 100
+_ANY_FOR_REBOOT = Statement(at_most(select(configuration.c.charger).where(IS_FOR_REBOOT), MOST_FOR_REBOOT))
 _CONNECTED_MS: Final = select(chargers.c.connected_ms).where(chargers.c.name == bindparam("the_charger")).scalar_subquery()
 #: The same where the charger has connected anew since: a reboot ends the connection.
 _RETURNED = Statement(select(*_COLUMNS).where(_OF_CHARGER, IS_FOR_REBOOT, configuration.c.reboot_ms < _CONNECTED_MS))
@@ -80,7 +84,9 @@ _WAS_READ = Statement(
     .where(_THIS_CHARGER)
     .values(read_ms=bindparam("now_ms"), due_ms=bindparam("no_due"), attempts=bindparam("none"), read_machine=_readings.c.machine)
 )
-_DUE = Statement(update(_readings).where(_THIS_CHARGER).values(due_ms=bindparam("new_due_ms"), attempts=bindparam("none")))
+_DUE = Statement(
+    update(_readings).where(_THIS_CHARGER).values(due_ms=bindparam("new_due_ms"), attempts=bindparam("none"))
+).standing_beside()
 _BOOTED_AS = Statement.upsert(
     _readings,
     lambda insert: (
@@ -88,7 +94,7 @@ _BOOTED_AS = Statement.upsert(
         .on_conflict_do_update(index_elements=[_readings.c.charger], set_={"machine": insert.excluded.machine})
         .returning(_readings.c.read_machine, _readings.c.due_ms)
     ),
-)
+).standing_beside()
 
 
 # What is known
@@ -328,7 +334,13 @@ def booted(unit: Unit, message: Inbound, boot: Boot) -> None:
 
 
 def _came_into_force(unit: Unit, message: Inbound, waiting: Statement) -> bool:
-    """The values that `waiting` finds have waited for this boot; whether there are any."""
+    """The values that `waiting` finds have waited for this boot; whether there are any: asked once for a batch where nobody
+    else writes here meanwhile.
+    """
+    if unit.alone:
+        some = unit.fact(_ANY_FOR_REBOOT, {})
+        if len(some) < MOST_FOR_REBOOT and (message.charger,) not in some:
+            return False
     found = [_key(row) for row in unit.all(waiting, {"the_charger": message.charger})]
     for key in found:
         _put(unit, rebooted(key), key, message.received_ms)

@@ -15,6 +15,7 @@ from ocppd.storage.spellings import NextSequence, NowMs
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 
 _HAPPENED = Statement(values_of(insert(events), "kind", "charger", "at_ms", "members").values(sequence=NextSequence()))
+_HAPPENED_NUMBERED = Statement(values_of(insert(events), "sequence", "kind", "charger", "at_ms", "members")).gathering()
 
 
 def _about_message(at_ms: ColumnElement[int], which: ColumnElement[bool]) -> Statement:
@@ -36,7 +37,11 @@ _encode = msgspec.json.Encoder().encode
 def happened(unit: Unit, kind: EventKind, charger: str, at_ms: int, **members: str) -> None:
     """Something that no message tells."""
     told = _encode(members).decode() if members else None
-    unit.send(_HAPPENED, {"kind": kind.value, "charger": charger, "at_ms": at_ms, "members": told})
+    row: Parameters = {"kind": kind.value, "charger": charger, "at_ms": at_ms, "members": told}
+    if unit.gathers:
+        unit.send(_HAPPENED_NUMBERED, {**row, "sequence": unit.next_number()})
+    else:
+        unit.send(_HAPPENED, row)
 
 
 def call_ended(unit: Unit, message_id: str, at_ms: int | None = None) -> None:

@@ -235,12 +235,17 @@ def wish_met_by(status: str) -> str:
 
 def booted(unit: Unit, message: Inbound, boot: Boot) -> None:
     """A boot that was asked for, or that a reset led to."""
-    unit.send(_CAME, {"the_charger": message.charger, "the_action": BOOT, "now_ms": message.received_ms})
+    _came(unit, message, BOOT)
 
 
 def told(unit: Unit, message: Inbound, sequence: int) -> None:
     """A message that is only journaled."""
-    unit.send(_CAME, {"the_charger": message.charger, "the_action": message.action, "now_ms": message.received_ms})
+    _came(unit, message, message.action)
+
+
+def _came(unit: Unit, message: Inbound, action: str) -> None:
+    if is_awaited(unit, message.charger):
+        unit.send(_CAME, {"the_charger": message.charger, "the_action": action, "now_ms": message.received_ms})
 
 
 def begun(unit: Unit, message_id: str, transaction_id: int, at_ms: int) -> None:

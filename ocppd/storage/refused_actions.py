@@ -50,10 +50,8 @@ _ALL = Statement(
 def call_ended(unit: Unit, ended: EndedCall) -> None:
     """A call of ours has ended: the charger took its action, or says that it does not know it, or neither."""
     if ended.state is MessageState.COMPLETED:
-        refused = unit.fact(_ANY, {})
-        if len(refused) < MOST and (ended.charger, ended.action) not in refused:
-            return  # nearly always, and asked once for a batch
-        unit.send(_TAKEN, {"the_charger": ended.charger, "the_action": ended.action})
+        if _may_have_refused(unit, ended.charger, ended.action):
+            unit.send(_TAKEN, {"the_charger": ended.charger, "the_action": ended.action})
     elif ended.outcome in REFUSALS and ended.answer is not None and ended.answer.startswith("[4"):
         unit.send(
             _REFUSED,
@@ -69,7 +67,14 @@ def call_ended(unit: Unit, ended: EndedCall) -> None:
 
 def booted(unit: Unit, message: Inbound, boot: Boot) -> None:
     """Another firmware may know other actions."""
-    unit.send(_RENEWED, {"the_charger": message.charger, "the_firmware": boot.firmware_version or ""})
+    if _may_have_refused(unit, message.charger):
+        unit.send(_RENEWED, {"the_charger": message.charger, "the_firmware": boot.firmware_version or ""})
+
+
+def _may_have_refused(unit: Unit, charger: str, action: str | None = None) -> bool:
+    """Whether this charger may be known to refuse an action, or any: nearly always it is not. Asked once for a batch."""
+    refused = unit.fact(_ANY, {})
+    return len(refused) == MOST or any(row[0] == charger and action in (None, row[1]) for row in refused)
 
 
 def of_charger(unit: Unit, charger: str) -> tuple[RefusedAction, ...]:

@@ -319,7 +319,8 @@ class Unit:
                 add = self._adders[statement] = self._gathered.adder(statement.insert(self._connection))
                 add(parameters)
                 return
-            self._settle()
+            if not statement.beside:
+                self._settle()
         if not statement.apart:
             self._facts.clear()
         if self._pipelines is not None:
@@ -344,8 +345,10 @@ class Unit:
 
     def run(self, statement: Statement, parameters: Parameters) -> int:
         """Run a statement that returns no rows; the number of rows it touched."""
-        self._facts.clear()
-        self._settle()
+        if not statement.apart:
+            self._facts.clear()
+        if not statement.beside:
+            self._settle()
         self._cursor.execute(statement.text(self._connection), parameters)
         if self._pipeline is not None:
             self._pipeline.sync()
