@@ -44,13 +44,14 @@ _OF_CHARGER: Final = configuration.c.charger == bindparam("the_charger")
 _THIS: Final = _OF_CHARGER & (configuration.c.key == bindparam("the_key"))
 _READ = Statement(select(*_COLUMNS).where(_THIS))
 _READ_ALL = Statement(select(*_COLUMNS).where(_OF_CHARGER).order_by(configuration.c.key))
-_FOR_REBOOT = Statement(select(*_COLUMNS).where(_OF_CHARGER, IS_FOR_REBOOT)).standing_beside()
 #: Rows that are looked at together; where there are more, each boot looks for its own.
 MOST_FOR_REBOOT: Final = 100
 _ANY_FOR_REBOOT = Statement(at_most(select(configuration.c.charger).where(IS_FOR_REBOOT), MOST_FOR_REBOOT))
 _CONNECTED_MS: Final = select(chargers.c.connected_ms).where(chargers.c.name == bindparam("the_charger")).scalar_subquery()
-#: The same where the charger has connected anew since: a reboot ends the connection.
-_RETURNED = Statement(select(*_COLUMNS).where(_OF_CHARGER, IS_FOR_REBOOT, configuration.c.reboot_ms < _CONNECTED_MS))
+#: What waited for a reboot of a charger that has connected anew since: a reboot ends the connection.
+_RETURNED = Statement(
+    select(*_COLUMNS).where(_OF_CHARGER, IS_FOR_REBOOT, configuration.c.reboot_ms < _CONNECTED_MS)
+).standing_beside()
 _PUT = Statement.upsert(
     configuration,
     lambda insert: values_of(insert, *_RECORD).on_conflict_do_update(
@@ -315,33 +316,31 @@ def wishes_abandoned(unit: Unit, now_ms: int) -> int:
 def booted(unit: Unit, message: Inbound, boot: Boot) -> None:
     """What waited for a boot is in force, whatever that is answered, and is read back once its charger is accepted.
 
-    A charger that is not accepted repeats its boot over the same connection (section 4.2): that is no other boot. The
-    configuration is to be read, too, where another machine or another firmware was accepted, or it never was (B-8). Where a
-    user's handler decides about the boot it counts as accepted.
+    A charger that is not accepted repeats its boot over the same connection (section 4.2), and any may be triggered to: that is
+    no reboot. The configuration is to be read, too, where another machine or another firmware was accepted, or it never was
+    (B-8). Where a user's handler decides about the boot it counts as accepted.
     """
     refused_actions.booted(unit, message, boot)
     if boot.registration in (None, RegistrationStatus.ACCEPTED):
         machine = "\n".join((boot.vendor, boot.model, boot.firmware_version or ""))
         row: Parameters = {"charger": message.charger, "attempts": 0, "machine": machine}
         read_machine, due_ms = unit.one(_BOOTED_AS, row)
-        is_due = _came_into_force(unit, message, _FOR_REBOOT) or due_ms is not None or read_machine != machine
+        is_due = _came_into_force(unit, message) or due_ms is not None or read_machine != machine
     else:
         _lock(unit, message.charger)
-        is_due = _came_into_force(unit, message, _RETURNED)
+        is_due = _came_into_force(unit, message)
     if is_due:
         new_due_ms = message.received_ms + SETTLING_MS
         unit.send(_DUE, {"the_charger": message.charger, "new_due_ms": new_due_ms, "none": 0})
 
 
-def _came_into_force(unit: Unit, message: Inbound, waiting: Statement) -> bool:
-    """The values that `waiting` finds have waited for this boot; whether there are any: asked once for a batch where nobody
-    else writes here meanwhile.
-    """
+def _came_into_force(unit: Unit, message: Inbound) -> bool:
+    """Values that have waited for this boot; whether there are any: asked once for a batch where nobody else writes here."""
     if unit.alone:
         some = unit.fact(_ANY_FOR_REBOOT, {})
         if len(some) < MOST_FOR_REBOOT and (message.charger,) not in some:
             return False
-    found = [_key(row) for row in unit.all(waiting, {"the_charger": message.charger})]
+    found = [_key(row) for row in unit.all(_RETURNED, {"the_charger": message.charger})]
     for key in found:
         _put(unit, rebooted(key), key, message.received_ms)
     return bool(found)
