@@ -22,7 +22,7 @@ class Lately:
         """Count one more; how many there are in the window, this one included."""
         now = self._clock.seconds()
         since, count = self._counts.pop(key, (now, 0))
-        if now - since >= self._window_s:
+        if not 0 <= now - since < self._window_s:  # it is over, or the clock was set back
             since, count = now, 0
         self._counts[key] = (since, count + 1)
         if len(self._counts) > self._keys_kept:
@@ -32,7 +32,7 @@ class Lately:
     def count(self, key: str) -> int:
         """How many there are in the window."""
         since, count = self._counts.get(key, (0.0, 0))
-        return count if self._clock.seconds() - since < self._window_s else 0
+        return count if 0 <= self._clock.seconds() - since < self._window_s else 0
 
 
 class Tries:

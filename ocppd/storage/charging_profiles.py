@@ -96,8 +96,12 @@ _ENDED = Statement(
     delete(charging_profiles).where(charging_profiles.c.transaction_id == bindparam("the_transaction", type_=Integer()))
 )
 _DOUBT: Final = charging_profiles.c.doubt
-#: Nobody is at work on a refused one: its `doubt` is when somebody began.
-_IS_FREE: Final = or_(_DOUBT.is_(None), bindparam("lost_before", type_=BigInteger()) >= _DOUBT)
+#: Nobody is at work on a refused one: its `doubt` is when somebody began. Where that lies ahead a clock was set back.
+_IS_FREE: Final = or_(
+    _DOUBT.is_(None),
+    bindparam("lost_before", type_=BigInteger()) >= _DOUBT,
+    bindparam("not_yet", type_=BigInteger()) < _DOUBT,
+)
 _REFUSED_ONES = Statement(select(*_COLUMNS).where(IS_DUE, _IS_FREE).order_by(charging_profiles.c.row_id))
 _OUTLIVED = Statement(
     select(*_COLUMNS)
@@ -286,14 +290,18 @@ def due(unit: Unit, now_ms: int) -> Due:
     """See `ChargingRecords.due_profiles`."""
     names: Parameters = {each.name: each.value for each in (*PRESENT, *GOES_ON)}
     times: Parameters = {"now_ms": now_ms, "again_before": now_ms - CLEAR_AGAIN_MS, "lost_before": now_ms - CLEAR_LOST_MS}
-    refused = tuple(_installed(row) for row in unit.all(_REFUSED_ONES, {"lost_before": now_ms - FALLBACK_LOST_MS}))
+    refused = tuple(_installed(row) for row in unit.all(_REFUSED_ONES, _lease(now_ms)))
     outlived = tuple(_installed(row) for row in unit.all(_OUTLIVED, {**names, **times, "the_doubt": Mark.UNKNOWN.value}))
     return Due(refused, outlived, charging_templates.at_start(unit))
 
 
 def fallback_claimed(unit: Unit, row_id: int, now_ms: int) -> bool:
     """See `ChargingRecords.claim_fallback`."""
-    return unit.run(_CLAIMED, {"the_row": row_id, "now_ms": now_ms, "lost_before": now_ms - FALLBACK_LOST_MS}) == 1
+    return unit.run(_CLAIMED, {"the_row": row_id, "now_ms": now_ms, **_lease(now_ms)}) == 1
+
+
+def _lease(now_ms: int) -> Parameters:
+    return {"lost_before": now_ms - FALLBACK_LOST_MS, "not_yet": now_ms + FALLBACK_LOST_MS}
 
 
 def fallback_settled(unit: Unit, row_id: int) -> None:

@@ -277,14 +277,14 @@ async def test_orders_at_a_start(storage: SqlStorage) -> None:
 
 @ensure
 async def test_what_is_due(storage: SqlStorage) -> None:
-    """K-7, 4.4: a refused TxProfile is due to one node at a time, until that has sent something in its place or has died;
-    what stands in for it is due to be cleared when all is over."""
+    """K-7, 4.4: a refused TxProfile is due to one node at a time, until that has sent something in its place or has died, also
+    where the clock was set back meanwhile; what stands in for it is due to be cleared when all is over."""
     begun = await storage.transaction_started(inbound("StartTransaction"), start())
     own = profile(level=0, purpose=PURPOSE.TX_PROFILE, transaction_id=begun.transaction_id)
     row_id, text = await order(storage, own, fallback=True)
     message_id = await sent(storage, "SetChargingProfile", {"connectorId": 1, "csChargingProfiles": json.loads(text)})
     await answered(storage, message_id, "Rejected")
-    for at_ms in (NOON_MS, NOON_MS + MINUTE_MS):
+    for at_ms in (NOON_MS, NOON_MS + MINUTE_MS, NOON_MS - 60 * MINUTE_MS):
         due = await storage.charging.due_profiles(at_ms)
         assert [(row.row_id, row.outcome) for row in due.refused] == [(row_id, "Rejected")]
         assert [await storage.charging.claim_fallback(row_id, at_ms) for _ in range(2)] == [True, False]

@@ -125,7 +125,7 @@ class ChargingFollower(Watcher):
             if self._allowed(row.charger) and await self._storage.charging.claim_fallback(row.row_id, now):
                 await self._fall_back(row)
                 await self._storage.charging.fallback_settled(row.row_id)
-        self._uncleared = {key: each for key, each in self._uncleared.items() if now < each[1] + LONGEST_RETRY_MS}
+        self._uncleared = {key: each for key, each in self._uncleared.items() if abs(now - each[1]) <= LONGEST_RETRY_MS}
         for row in due.outlived:
             _, until_ms = self._uncleared.get(row.row_id, (0, now))
             if until_ms <= now and self._allowed(row.charger) and await self._storage.charging.claim_outlived(row.row_id, now):
