@@ -78,13 +78,16 @@ class Recent:
 
         Nothing is kept for it: messages are many, and hardly any is asked for.
         """
-        spelled, looked_at = message_id.encode("utf-8", "surrogatepass"), 0
+        # As it came, in quotes, or as `_pack` has it: a short id alone would be in nearly all of them, as a part of others.
+        quoted = b'"%b"' % message_id.encode("utf-8", "surrogatepass")
+        packed, looked_at = marshal.dumps(message_id, _FORMAT)[1:], 0
         for name, kept in list(self._kept.items()):
             if looked_at >= PIECE_BYTES:
                 looked_at = 0
                 yield None
             looked_at += kept.taken
-            if spelled in b"".join(kept.messages):
+            joined = b"".join(kept.messages)
+            if quoted in joined or packed in joined:
                 yield from ((name, exchange) for exchange in self.of(name) if exchange.call.message_id == message_id)
 
 

@@ -47,7 +47,10 @@ class RecentTests(SynchronousTestCase):
             recent.remember(f"CP{charger}", fat(10_000))
         recent.remember("CP8", heartbeat(77))
         recent.remember("CP9", heartbeat(7))
+        digits = Exchange(1, Call("7", "Heartbeat", b"{}", b"7"), b'[3,7,{"currentTime":"2026-01-07T00:00:07Z"}]')
+        recent.remember("CP10", digits)
         self.assertEqual([found for found in recent.find("hb-7") if found], [("CP9", heartbeat(7))])
+        self.assertEqual([found for found in recent.find("7") if found], [("CP10", digits)])
         for text in ("b-7", "currentTime", "xxx", "hb-7hb-7", "CP9"):
             self.assertEqual(list(recent.find(text)), [None] * 2)
 
