@@ -65,9 +65,7 @@ _BY_REQUEST: Final = _locked(
 )
 _NEWEST_OPEN: Final = _locked(charger_jobs.c.job_id == _newest(*_OF_KIND, IS_UNDER_WAY).scalar_subquery())
 _NEWEST_OF_KIND: Final = _locked(charger_jobs.c.job_id == _newest(*_OF_KIND).scalar_subquery())
-_OPEN_FIRMWARE: Final = _locked(
-    charger_jobs.c.charger == bindparam("the_charger"), _FOR_FIRMWARE, IS_UNDER_WAY
-).standing_beside()
+_OPEN_FIRMWARE: Final = _locked(charger_jobs.c.charger == bindparam("the_charger"), _FOR_FIRMWARE, IS_UNDER_WAY).standing_beside()
 _OLDER_OPEN: Final = _locked(*_OF_KIND, IS_UNDER_WAY, charger_jobs.c.job_id < bindparam("the_job"))
 _HIGHEST_REQUEST: Final = Statement(
     select(func.max(charger_jobs.c.request_id)).where(charger_jobs.c.charger == bindparam("the_charger"))

@@ -46,6 +46,9 @@ UNREADABLE: Final = (Violation, msgspec.MsgspecError, UnicodeError, RecursionErr
 
 F = TypeVar("F")
 
+#: Given by a function in whose place nothing was done.
+FAILED: Final = object()
+
 
 def joined(*tables: Mapping[str, Sequence[F]]) -> dict[str, tuple[F, ...]]:
     """One table of several: who follows an action in any of them, in their order."""
@@ -191,25 +194,29 @@ def call_ended(unit: Unit, message_id: str, at_ms: int | None) -> None:
 def this_call_ended(unit: Unit, ended: EndedCall) -> None:
     """The same of a call that is at hand."""
     for follow in _each(unit, (*ON_END_OF_CALL.get(ended.action, ()), *ON_END_OF_ANY_CALL), ended.charger):
+        expected = len(ended.follow_ups)
         try:
-            follow(unit, ended)
+            if follow(unit, ended) is FAILED:  # what it expected is not on record
+                del ended.follow_ups[expected:]
         except UNREADABLE as error:
             _tell_unread(ended.charger, ended.action, ended.sequence, error)
 
 
-def _each(unit: Unit, functions: Sequence[Callable[..., None]], about: str) -> Sequence[Callable[..., None]]:
+def _each(unit: Unit, functions: Sequence[Callable[..., None]], about: str) -> Sequence[Callable[..., object]]:
     """The functions; after a failure each so that what goes wrong in it is its own loss, and told `about` whom."""
     if unit.is_bug is None:
         return functions
     return [partial(_attempted, follow, unit.is_bug, about) for follow in functions]
 
 
-def _attempted(follow: Callable[..., None], is_bug: Callable[[Exception], bool], about: str, unit: Unit, *what: Any) -> None:
+def _attempted(follow: Callable[..., None], is_bug: Callable[[Exception], bool], about: str, unit: Unit, *what: Any) -> object:
     failure = unit.attempt(lambda unit: follow(unit, *what), is_bug)
     if isinstance(failure, Failure):
         level = LogLevel.warn if failure.check(*UNREADABLE) else LogLevel.critical
         name = f"{follow.__module__}.{follow.__name__}"
         log.failure("{about}: {name} failed; what it follows from is recorded", failure, level, about=about, name=name)
+        return FAILED
+    return None
 
 
 def _tell_unread(charger: str, action: str, sequence: int, error: Exception) -> None:

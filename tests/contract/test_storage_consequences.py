@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,7 +13,18 @@ from twisted.internet.defer import DeferredList
 
 from ocppd.errors import StorageUnavailable
 from ocppd.storage import consequences, events
-from ocppd.storage.records import CallEnd, EventFilter, EventKind, MessageFilter, MessageState, TransactionState
+from ocppd.storage.expecting import expect
+from ocppd.storage.records import (
+    CallEnd,
+    EndedCall,
+    EventFilter,
+    EventKind,
+    Inbound,
+    MessageFilter,
+    MessageState,
+    TransactionState,
+)
+from ocppd.storage.records.follow_ups import FollowUpKind
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.storage.unit import Unit
 from support.holding import held
@@ -26,6 +39,13 @@ def poisoned(unit: Unit, *what: object) -> None:
     """A consequence with a bug, which has changed something before it comes to it."""
     events.happened(unit, EventKind.STOP_MISSING, "CP1", NOON_MS)
     raise Poison("{boom}")
+
+
+def refuse(unit: Unit) -> None:
+    """A consequence for which there is no space left."""
+    if unit.dialect == "sqlite":
+        raise sqlite3.OperationalError("database or disk is full")
+    unit.connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$")
 
 
 def followed(unit: Unit, *what: object) -> None:
@@ -101,15 +121,51 @@ async def test_a_call_is_not_accepted(storage: SqlStorage, monkeypatch: pytest.M
     assert [failure.type for failure in logged_errors.flush()] == [Poison]
 
 
+@pytest_twisted.ensureDeferred
+async def test_what_is_expected_of_a_call(storage: SqlStorage, monkeypatch: pytest.MonkeyPatch, logged_errors: Any) -> None:
+    """What a function expected before it failed is neither on record nor told to whoever recorded the end."""
+
+    def expecting(unit: Unit, ended: EndedCall) -> None:
+        expect(unit, ended, FollowUpKind.TRIGGER, "Heartbeat", 1000)
+        raise Poison
+
+    monkeypatch.setattr(consequences, "ON_END_OF_CALL", {"TriggerMessage": (expecting,)})
+    frame = '[2,"t","TriggerMessage",{"requestedMessage":"Heartbeat"}]'
+    await storage.call_created(call("t", action="TriggerMessage", frame=frame, redacted=frame), 1)
+    answer = '[3,"t",{"status":"Accepted"}]'
+    assert await storage.call_ended(CallEnd("t", MessageState.COMPLETED, NOON_MS, "Accepted", answer)) == ()
+    assert await storage.follow_ups.of_messages(["t"]) == {}
+    assert [failure.type for failure in logged_errors.flush()] == [Poison]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_refusal_among_others(storage: SqlStorage, monkeypatch: pytest.MonkeyPatch, logged_errors: Any) -> None:
+    """Where the database refuses what follows some messages of a batch, those alone fail, and nothing is left open by them."""
+
+    def full(unit: Unit, message: Inbound, *what: object) -> None:
+        if message.charger == "FULL":
+            refuse(unit)
+
+    monkeypatch.setattr(consequences, "ON_STATUS", (full,))
+    release = held(storage)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        names = ["CP1", "FULL", "CP2", "FULL", "CP3"]
+        answers = [storage.status_notified(inbound("StatusNotification", charger=name), status()) for name in names]
+        release.set()
+        outcomes = await DeferredList(answers, consumeErrors=True)
+    assert [success for success, _ in outcomes] == [True, False, True, False, True]
+    assert len(await storage.list_messages(MessageFilter(), None, 9)) == 3
+    assert [str(each.message) for each in told if "transaction" in str(each.message)] == []
+    logged_errors.flush()
+
+
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 @pytest_twisted.ensureDeferred
 async def test_what_the_database_refuses(storage: SqlStorage, monkeypatch: pytest.MonkeyPatch, logged_errors: Any) -> None:
     """Where it is the database that cannot do what follows (its disk is full), the message fails, and is to be repeated."""
 
-    def refused(unit: Unit, *what: object) -> None:
-        unit.connection.exec_driver_sql("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$")
-
-    monkeypatch.setattr(consequences, "ON_START", (refused,))
+    monkeypatch.setattr(consequences, "ON_START", (lambda unit, *what: refuse(unit),))
     with pytest.raises(StorageUnavailable):
         await started(storage)
     assert await storage.list_messages(MessageFilter(), None, 9) == []
