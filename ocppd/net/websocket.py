@@ -150,7 +150,8 @@ class ChargerProtocol(Pings, FastFrames, FastHandshake, WebSocketServerProtocol)
         if isinstance(failure.value, Refusal):
             self._refusal_headers = failure.value.headers
         elif failure.check(StorageUnavailable):
-            log.error("{ip}: a charger is refused, {reason}", ip=self.remote_ip, reason=failure.getErrorMessage())
+            note = log.error if self.factory.refusals.add("") == 1 else log.debug  # the same for all of them
+            note("{ip}: a charger is refused, {reason}", ip=self.remote_ip, reason=failure.getErrorMessage())
             self._refusal_headers = (("Retry-After", str(RETRY_AFTER_S)),)
             raise ConnectionDeny(int(HTTPStatus.SERVICE_UNAVAILABLE), "storage is not available")
         return failure
@@ -194,15 +195,14 @@ class ChargerProtocol(Pings, FastFrames, FastHandshake, WebSocketServerProtocol)
         passwords = self.factory.passwords
         if not passwords.permits(key):
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong passwords", (("Retry-After", str(int(WINDOW_S))),))
-        central = self.factory.door.central
         with passwords.one(key):
-            login = await Login(central.registry, settings).of(password_of(header, settings.name))
+            login = await Login(self.factory.door.central.registry, settings).of(password_of(header, settings.name))
         if login is Verdict.WRONG:
             passwords.failed(key)
             reason = f"wrong or missing credentials for {settings.name}"
             raise Refusal(HTTPStatus.UNAUTHORIZED, reason, (("WWW-Authenticate", 'Basic realm="ocppd"'),))
         if login is Verdict.BY_DIGITS:
-            central.conformance.note(settings.name, "password-as-hex")
+            self.factory.door.central.conformance.note(settings.name, "password-as-hex")
 
     def _subprotocol(self, settings: ChargerSettings, offered: Sequence[str]) -> tuple[str | None, bool]:
         """W-1 to W-3: the subprotocol to name in the answer, and whether the connection is to be closed for want of one."""

@@ -272,7 +272,7 @@ class Writer:
         self._crowding.waiting(self._waiting)
         failures = [outcome for outcome in outcomes if type(outcome) is Failure]
         if len(failures) < len(outcomes):
-            self._outage.end()
+            self._outage.done()
         if not failures:
             for job, outcome in zip(batch, outcomes, strict=True):
                 job.answer.callback(outcome)

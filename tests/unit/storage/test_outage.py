@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.storage.outage import Outage
+from ocppd.storage.outage import STEADY_S, Outage
 from ocppd.storage.probe import ROWS, row_of
 
 
@@ -37,6 +37,27 @@ class OutageTests(SynchronousTestCase):
                 "info: the database is back to write after 61.2 s",
                 "error: the database refuses to write: gone",
             ],
+        )
+
+    def test_what_gets_through(self) -> None:
+        """What gets through now and then is no end; the end is when all began to get through, told once that has gone on."""
+        clock = Clock()
+        outage = Outage("write", clock.seconds)
+        with capturedLogs() as told:
+            outage.done()
+            outage.begin("full")
+            for _ in range(20):
+                clock.advance(1)
+                outage.done()
+                clock.advance(STEADY_S - 1)
+                outage.done()
+                outage.begin("full")
+            clock.advance(1)
+            for _ in range(3):
+                outage.done()
+                clock.advance(STEADY_S)
+        self.assertEqual(
+            lines(told), ["error: the database refuses to write: full", "info: the database is back to write after 101.0 s"]
         )
 
 
