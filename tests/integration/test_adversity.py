@@ -15,13 +15,14 @@ from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from ocppd.central import dispatch
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.errors import InvalidResponse, StorageUnavailable
-from ocppd.storage.records import MessageState, MeterValueFilter, TransactionState
+from ocppd.storage.records import MessageFilter, MessageState, MeterValueFilter, TransactionState
 from ocppd.storage.writer import WAITING_LIMIT
 from ocppd.v16.core import ClearCacheRequest
 from ocppd.v16.firmware import GetDiagnosticsRequest
 from ocppd.v16.smart_charging import GetCompositeScheduleRequest
 from ocppd.v16.types import RegistrationStatus
 from support.central import Running, chargers
+from support.holding import until
 from support.peer import Response, connect, raw, within
 from support.wire import (
     BOOT,
@@ -406,6 +407,13 @@ async def test_who_waits_is_answered_when_the_daemon_stops(tmp_path: Any) -> Non
         client.write(
             b"POST /api/v1/chargers/CP1/commands/ClearCache?wait=60 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         )
+
+    async def taken() -> bool:
+        assert daemon.service._storage is not None
+        journal = await daemon.service._storage.list_messages(MessageFilter(), None, 9)
+        return sorted(each.state for each in journal if each.action == "ClearCache") == [MessageState.QUEUED, MessageState.SENT]
+
+    await until(taken)
     await peer.frame()
     await within(ensureDeferred(daemon.stop()))
     answers = [await within(client.lost) for client in clients]
