@@ -1,8 +1,7 @@
 """The composition root: what the daemon is made of, and the order in which it starts and stops.
 
-Start: bind the port, import the handlers, open and migrate the records, then listen. Stop: no new connections, close
-the chargers' one after another, settle their calls, write what was accepted, close the records. Everything that can go
-wrong at the start raises StartFailed before the reactor runs.
+Start: bind the port, import the handlers, open and migrate the records, then listen; what can go wrong raises StartFailed. Stop:
+no new connections, close the chargers' once they are answered, settle their calls, write what was accepted, close the records.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from ocppd.bus.api import Bus
 from ocppd.bus.local import LocalBus
 from ocppd.central.certificate_desk import Workshop
 from ocppd.central.cluster import BEAT_S
-from ocppd.central.drain import Drain
+from ocppd.central.drain import ROUNDS, Drain, close_all
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.system import CentralSystem
 from ocppd.config import Configuration, Settings, load_configuration
@@ -64,8 +63,6 @@ TIDY_INTERVAL_S: Final = 900.0
 RETRY_INTERVAL_S: Final = 1.0
 #: How long requests that are in progress get to be answered after that.
 ANSWER_GRACE_S: Final = 2.0
-#: How long chargers get to confirm the close when the daemon stops.
-CLOSE_GRACE_S: Final = 5.0
 #: How long a worker that makes room completes handshakes that it has accepted: a charger's records are looked up by then.
 HANDSHAKE_GRACE_S: Final = 5.0
 #: RFC 6455 7.4.1, and RFC 6455's registry: the charger is to come back, and finds somebody.
@@ -179,9 +176,8 @@ class OcppdService(Service):
     def _load_handlers(self) -> CentralSystemHandlers:
         if self._settings.handlers is None:
             return CentralSystemHandlers()
-        handlers, warnings = load_handlers(
-            self._settings.handlers, list(dict.fromkeys([self._settings.config.parent, self._directory]))
-        )
+        places = dict.fromkeys([self._settings.config.parent, self._directory])
+        handlers, warnings = load_handlers(self._settings.handlers, list(places))
         for warning in warnings:
             log.warn("{warning}", warning=warning)
         return handlers
@@ -310,21 +306,20 @@ class OcppdService(Service):
 
     async def _stop(self) -> None:
         await self._empty()
-        for loop in self._loops:
-            if loop.running:
-                loop.stop()
+        for loop in [each for each in self._loops if each.running]:
+            loop.stop()
         if self.central is not None:
             await self._close_chargers(self.central)
             self.central.retry()
             await self.central.conformance.flush().addErrback(_log_failure, "what chargers did could not be counted")
             if self._storage is not None:
-                await self._storage.check().addErrback(lambda failure: failure.trap(StorageUnavailable))
+                await self._storage.check().addErrback(_trap_unanswered)
             self.central.commands.stop_waiting()
             self.central.feed.stop()
         if self._factory is not None:
-            await self._factory.site.answered().addTimeout(ANSWER_GRACE_S, self._reactor).addErrback(_trap_timeout)
+            await self._factory.site.answered().addTimeout(ANSWER_GRACE_S, self._reactor).addErrback(_trap_unanswered)
         if self.central is not None:
-            await self.central.cluster.stop().addErrback(lambda failure: failure.trap(StorageUnavailable))
+            await self.central.cluster.stop().addErrback(_trap_unanswered)
         if self._bus is not None:
             await self._bus.stop()
         if self._authorizer is not None:
@@ -350,7 +345,7 @@ class OcppdService(Service):
             self._drain = Drain(self.central.chargers, self._reactor, self._settings.drain_s, *farewell)
             await self._drain.run()
         if restarting and not self._hurried:
-            await self._ending.settled().addTimeout(HANDSHAKE_GRACE_S, self._reactor).addErrback(_trap_timeout)
+            await self._ending.settled().addTimeout(HANDSHAKE_GRACE_S, self._reactor).addErrback(_trap_unanswered)
         self._ending.refusing, self._ending.closing = True, farewell
         await self._stop_listening()
 
@@ -360,13 +355,18 @@ class OcppdService(Service):
             await maybeDeferred(port.stopListening)
 
     async def _close_chargers(self, central: CentralSystem) -> None:
-        """Close the connections that are left, and wait until the chargers have confirmed, or the grace is over."""
+        """Answer what is being recorded for chargers, and what waits behind that, then close their connections."""
+        if self._factory is None or self._storage is None:
+            return
         code, reason = self._ending.closing or GOING_AWAY
-        for connection in central.chargers.connections():
-            connection.link.close(code, reason)
-        emptied = central.chargers.emptied().addTimeout(CLOSE_GRACE_S, self._reactor)
-        await emptied.addErrback(_trap_timeout)
-        for connection in central.chargers.connections():
+        overload = self._factory.chargers.overload
+        overload.hold(cast(Any, connection.link).backpressure for connection in central.chargers.connections())
+        for _ in range(ROUNDS):
+            if any(connection.session.current is not None for connection in central.chargers.connections()):
+                await self._storage.check().addTimeout(ANSWER_GRACE_S, self._reactor).addErrback(_trap_unanswered)
+        closed = close_all(central.chargers, self._reactor, code, reason)
+        overload.changed(False)  # what confirms the close is read
+        for connection in await closed:
             central.disconnected(connection, None, reason)
 
 
@@ -392,8 +392,8 @@ def _tell_no_workers() -> None:
     log.info("SIGUSR2 restarts the workers of --workers one after another; there are none here, and nothing has changed")
 
 
-def _trap_timeout(failure: Failure) -> None:
-    failure.trap(TimeoutError)
+def _trap_unanswered(failure: Failure) -> None:
+    failure.trap(TimeoutError, StorageUnavailable)
 
 
 def _log_failure(failure: Failure, what: str) -> None:

@@ -6,9 +6,11 @@ Those with nothing under way go first. A connection that begins while this goes 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.python.failure import Failure
 
 from ocppd.central.chargers import Chargers
 from ocppd.central.connection import Connection
@@ -16,6 +18,23 @@ from ocppd.clock import Clock, DelayedCall
 
 #: Many connections are closed some at a time, not more often than so.
 LEAST_PAUSE_S: Final = 0.05
+#: Answers that are waited for before a charger is closed, one behind the other: as many as may wait.
+ROUNDS: Final = 100
+#: How long chargers get to confirm the close when the daemon stops.
+CLOSE_GRACE_S: Final = 5.0
+
+
+def close_all(chargers: Chargers, reactor: Any, code: int, reason: str) -> Deferred[Iterator[Connection]]:
+    """Close the connections that are left; fires with those that were not confirmed within the grace, mostly none."""
+    for connection in chargers.connections():
+        connection.link.close(code, reason)
+
+    def over(result: Failure | None) -> Iterator[Connection]:
+        if result is not None:
+            result.trap(TimeoutError)
+        return chargers.connections()
+
+    return chargers.emptied().addTimeout(CLOSE_GRACE_S, reactor).addBoth(over)
 
 
 class Drain:

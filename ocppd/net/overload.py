@@ -7,6 +7,7 @@ never read would be taken for dead. So a charger adds at most what one read brin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from twisted.logger import Logger
@@ -44,6 +45,12 @@ class Overload:
             log.warn("the records cannot keep up: chargers are read more slowly")
         if not crowded and self._held:
             self._wait(0.0)
+
+    def hold(self, chargers: Iterable[Backpressure | None]) -> None:
+        """Read these no further, until it is told that there is room: the daemon ends."""
+        self.crowded = True
+        for charger in chargers:
+            self.read(charger)
 
     def read(self, charger: Backpressure | None) -> None:
         """Something of this charger was read."""

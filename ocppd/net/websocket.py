@@ -104,7 +104,7 @@ class ChargerProtocol(Pings, FastFrames, FastHandshake, WebSocketServerProtocol)
 
     _admitted: Admitted | None = None
     _connection: Connection | None = None
-    _backpressure: Backpressure | None = None
+    backpressure: Backpressure | None = None
     _refusal_headers: tuple[tuple[str, str], ...] = ()
     #: Whether the TCP connection was there before handshakes were refused.
     came_early = False
@@ -264,7 +264,7 @@ class ChargerProtocol(Pings, FastFrames, FastHandshake, WebSocketServerProtocol)
         if closing is not None:  # it was let in before, and its records took until now
             self.close(*closing)
             return
-        self._backpressure = guarded(self.transport)
+        self.backpressure = guarded(self.transport)
         if self._upgrade is None:
             host = self.http_headers.get("host", "")
             self.drop_leftovers()
@@ -306,7 +306,7 @@ class ChargerProtocol(Pings, FastFrames, FastHandshake, WebSocketServerProtocol)
         except Exception:  # the boundary: what Autobahn is told would end the connection
             log.failure("{charger}: a message could not be processed", charger=connection.name)
         if self.factory.overload.crowded:
-            self.factory.overload.read(self._backpressure)
+            self.factory.overload.read(self.backpressure)
 
     def onMessageFrameEnd(self) -> None:
         """A piece of a message, which may be a long one: the charger is there (C-3)."""
@@ -334,7 +334,7 @@ class ChargerProtocol(Pings, FastFrames, FastHandshake, WebSocketServerProtocol)
             self.closeHandshakeTimeoutCall.cancel()
             self.closeHandshakeTimeoutCall = None
         self.probe_no_more()
-        self.factory.overload.gone(self._backpressure)
+        self.factory.overload.gone(self.backpressure)
         admitted, self._admitted = self._admitted, None
         if admitted is not None:
             self.factory.door.central.abandoned(admitted.settings.name, admitted.known)

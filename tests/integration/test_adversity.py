@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -22,11 +24,12 @@ from ocppd.v16.firmware import GetDiagnosticsRequest
 from ocppd.v16.smart_charging import GetCompositeScheduleRequest
 from ocppd.v16.types import RegistrationStatus
 from support.central import Running, chargers
-from support.holding import until
+from support.holding import held, until
 from support.peer import Response, connect, raw, within
 from support.wire import (
     BOOT,
     START,
+    STATUS,
     arrived,
     booted,
     is_error,
@@ -395,6 +398,37 @@ async def test_no_command_is_taken_while_stopping(tmp_path: Any) -> None:
     assert b" 503 Service Unavailable" in client.received
     await within(stopped)
     assert await within(peer.closed) == 1001
+
+
+@ensure
+async def test_chargers_are_answered_before_they_are_closed(tmp_path: Any) -> None:
+    """E-1, C-5: all that is on record when the daemon has stopped was answered, also to a charger that goes on sending."""
+    daemon = Running(tmp_path, chargers("CP1", "CP2")).start()
+    silent, peer = await booted(daemon, "CP2"), await booted(daemon)
+    sent: list[str] = []
+    answered: list[str] = []
+
+    def send_next() -> None:
+        sent.append(f"m{len(sent)}")
+        peer.send([2, sent[-1], "StatusNotification", STATUS])
+
+    def go_on(payload: bytes, _: bool) -> None:
+        answered.append(json.loads(payload)[1])
+        send_next()
+
+    peer.onMessage = go_on
+    release = held(storage_of(daemon))
+    send_next()
+    send_next()
+    await arrived(peer)
+    stopped = ensureDeferred(daemon.stop())
+    release.set()
+    assert [await within(each.closed) for each in (peer, silent)] == [1001, 1001]
+    await within(stopped)
+    with closing(sqlite3.connect(tmp_path / "ocppd.sqlite")) as database:
+        rows = database.execute("SELECT message_id FROM messages WHERE action = 'StatusNotification' ORDER BY sequence")
+        assert [row[0] for row in rows] == answered
+    assert answered[:2] == ["m0", "m1"] and len(answered) < len(sent) < 9
 
 
 @ensure
