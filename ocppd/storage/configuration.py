@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
 from ocppd.errors import Violation
 from ocppd.storage import events, refused_actions
@@ -48,9 +48,14 @@ _READ_ALL = Statement(select(*_COLUMNS).where(_OF_CHARGER).order_by(configuratio
 MOST_FOR_REBOOT: Final = 100
 _ANY_FOR_REBOOT = Statement(at_most(select(configuration.c.charger).where(IS_FOR_REBOOT), MOST_FOR_REBOOT))
 _CONNECTED_MS: Final = select(chargers.c.connected_ms).where(chargers.c.name == bindparam("the_charger")).scalar_subquery()
-#: What waited for a reboot of a charger that has connected anew since: a reboot ends the connection.
+#: What waited for a reboot of a charger that has connected anew since: a reboot ends the connection. Where it has waited since a
+#: time that is still to come the clock was set back, and nobody knows.
 _RETURNED = Statement(
-    select(*_COLUMNS).where(_OF_CHARGER, IS_FOR_REBOOT, configuration.c.reboot_ms < _CONNECTED_MS)
+    select(*_COLUMNS).where(
+        _OF_CHARGER,
+        IS_FOR_REBOOT,
+        or_(configuration.c.reboot_ms < _CONNECTED_MS, configuration.c.reboot_ms > bindparam("now_ms")),
+    )
 ).standing_beside()
 _PUT = Statement.upsert(
     configuration,
@@ -340,7 +345,7 @@ def _came_into_force(unit: Unit, message: Inbound) -> bool:
         some = unit.fact(_ANY_FOR_REBOOT, {})
         if len(some) < MOST_FOR_REBOOT and (message.charger,) not in some:
             return False
-    found = [_key(row) for row in unit.all(_RETURNED, {"the_charger": message.charger})]
+    found = [_key(row) for row in unit.all(_RETURNED, {"the_charger": message.charger, "now_ms": message.received_ms})]
     for key in found:
         _put(unit, rebooted(key), key, message.received_ms)
     return bool(found)

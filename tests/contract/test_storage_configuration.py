@@ -159,6 +159,19 @@ async def test_a_reboot_is_one_whatever_its_boot_is_answered(storage: SqlStorage
 
 
 @ensure
+async def test_a_reboot_after_the_clock_was_set_back(storage: SqlStorage) -> None:
+    """OP-04: a value does not wait until a clock that was set back has come to where it was."""
+    hour_ms = 3_600_000
+    await storage.charger_connected("CP1", "", NOON_MS - 1)
+    await storage.configuration.wish("CP1", "Colour", "blue", None, NOON_MS)
+    await changes(storage, "Colour", "blue", "RebootRequired")
+    await storage.charger_connected("CP1", "", NOON_MS - hour_ms)
+    await storage.charger_booted(inbound("BootNotification", received_ms=NOON_MS - hour_ms + 1), boot())
+    after = await key_of(storage, "Colour")
+    assert (after.desired_state, after.reboot_ms) == (STATE.ACCEPTED, None)
+
+
+@ensure
 async def test_a_desired_value_that_did_not_get_there(storage: SqlStorage) -> None:
     """FR-24, R-5: CALLERROR and expiry fail; after a timeout nobody knows, and the charger is read back; a wish that no
     message carries ends; one that is withdrawn, or undone, leaves what the charger told."""
