@@ -26,7 +26,7 @@ from ocppd.bus.api import Bus
 from ocppd.bus.local import LocalBus
 from ocppd.central.certificate_desk import Workshop
 from ocppd.central.cluster import BEAT_S
-from ocppd.central.drain import ROUNDS, Drain, close_all
+from ocppd.central.drain import Drain, answered, close_all
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.central.system import CentralSystem
 from ocppd.config import Configuration, Settings, load_configuration
@@ -361,9 +361,7 @@ class OcppdService(Service):
         code, reason = self._ending.closing or GOING_AWAY
         overload = self._factory.chargers.overload
         overload.hold(cast(Any, connection.link).backpressure for connection in central.chargers.connections())
-        for _ in range(ROUNDS):
-            if any(connection.session.current is not None for connection in central.chargers.connections()):
-                await self._storage.check().addTimeout(ANSWER_GRACE_S, self._reactor).addErrback(_trap_unanswered)
+        await answered(central.chargers, self._storage.check, self._reactor)
         closed = close_all(central.chargers, self._reactor, code, reason)
         overload.changed(False)  # what confirms the close is read
         for connection in await closed:

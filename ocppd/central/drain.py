@@ -6,7 +6,7 @@ Those with nothing under way go first. A connection that begins while this goes 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, TimeoutError
@@ -15,13 +15,31 @@ from twisted.python.failure import Failure
 from ocppd.central.chargers import Chargers
 from ocppd.central.connection import Connection
 from ocppd.clock import Clock, DelayedCall
+from ocppd.errors import StorageUnavailable
 
 #: Many connections are closed some at a time, not more often than so.
 LEAST_PAUSE_S: Final = 0.05
-#: Answers that are waited for before a charger is closed, one behind the other: as many as may wait.
+#: Answers that are waited for before a charger is closed, one behind the other: as many as may wait. And how long.
 ROUNDS: Final = 100
+ANSWER_GRACE_S: Final = 2.0
 #: How long chargers get to confirm the close when the daemon stops.
 CLOSE_GRACE_S: Final = 5.0
+
+
+def answered(chargers: Chargers, recorded: Callable[[], Deferred[None]], reactor: Any) -> Deferred[object]:
+    """Fires when what chargers have sent is on record and answered, or the grace is over; users' handlers are not waited for.
+
+    `recorded` fires when all that is being recorded is.
+    """
+
+    async def settled() -> None:
+        for _ in range(ROUNDS):
+            if all(connection.session.current is None for connection in chargers.connections()):
+                return
+            await recorded()
+
+    waiting = Deferred.fromCoroutine(settled()).addTimeout(ANSWER_GRACE_S, reactor)
+    return waiting.addErrback(lambda failure: failure.trap(TimeoutError, StorageUnavailable))
 
 
 def close_all(chargers: Chargers, reactor: Any, code: int, reason: str) -> Deferred[Iterator[Connection]]:

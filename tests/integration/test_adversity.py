@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 from ocppd.central import dispatch
+from ocppd.central.drain import ANSWER_GRACE_S
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.errors import InvalidResponse, StorageUnavailable
 from ocppd.storage.records import MessageFilter, MessageState, MeterValueFilter, TransactionState
@@ -429,6 +430,22 @@ async def test_chargers_are_answered_before_they_are_closed(tmp_path: Any) -> No
         rows = database.execute("SELECT message_id FROM messages WHERE action = 'StatusNotification' ORDER BY sequence")
         assert [row[0] for row in rows] == answered
     assert answered[:2] == ["m0", "m1"] and len(answered) < len(sent) < 9
+
+
+@ensure
+async def test_the_daemon_stops_while_the_records_stand_still(tmp_path: Any) -> None:
+    """C-5: a charger whose message cannot be recorded now holds the end of the daemon up for some seconds, and is closed then."""
+    daemon = Running(tmp_path, chargers("CP1")).start()
+    peer = await booted(daemon)
+    release = held(storage_of(daemon))
+    peer.send([2, "status", "StatusNotification", STATUS])
+    await arrived(peer)
+    stopped = ensureDeferred(daemon.stop())
+    try:
+        assert await within(peer.closed, 3 * ANSWER_GRACE_S) == 1001
+    finally:
+        release.set()
+    await within(stopped)
 
 
 @ensure
