@@ -89,7 +89,17 @@ class Boots(Watcher):
         for name in due:
             del self._booted[name]
         wanted = {name: at_ms for name, at_ms in due.items() if self._chargers.connection(name) and self._unasked.allowed(name)}
-        return self._records.read_connectors(tuple(wanted)).addCallback(self._found, wanted) if wanted else None
+        if not wanted:
+            return None
+        return self._records.read_connectors(tuple(wanted)).addCallbacks(
+            self._found, self._not_read, callbackArgs=(wanted,), errbackArgs=(wanted,)
+        )
+
+    def _not_read(self, failure: Failure, booted: dict[str, int]) -> Failure:
+        """They are looked after by the next sweep, those that have booted anew meanwhile in their turn."""
+        again = {name: at_ms for name, at_ms in booted.items() if name not in self._booted}
+        self._booted = again | self._booted
+        return failure
 
     def _found(self, connectors: dict[str, tuple[ConnectorRecord, ...]], booted: dict[str, int]) -> None:
         for name, at_ms in booted.items():

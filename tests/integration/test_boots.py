@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
 from ocppd.central import boots
 from ocppd.config import Configuration, Registration
-from ocppd.errors import NotPermitted
+from ocppd.errors import NotPermitted, StorageUnavailable
 from ocppd.v16.core import ClearCacheRequest
 from support.dialogue import BOOT, ChargePoint, elapse, now, starting_clock
 from support.rest import Served
@@ -69,6 +70,28 @@ async def test_statuses_that_do_not_come(charger: ChargePoint, clock: Clock) -> 
     assert call[2:] == ["TriggerMessage", {"requestedMessage": "StatusNotification"}]
     charger.answer(call)
     await charger.statuses("Available", "Available")
+    await elapse(charger.served, clock, 120)
+    assert charger.unasked() == []
+
+
+@with_clock()
+async def test_statuses_that_do_not_come_while_nothing_can_be_read(charger: ChargePoint, clock: Clock) -> None:
+    """B-7: where the records cannot be read when the statuses are due, they are asked for once that can be."""
+    await charger.connect()
+    await elapse(charger.served, clock, 55)
+    records: Any = charger.served.storage
+    read, failed = records.read_connectors, []
+
+    def away(names: Sequence[str]) -> Deferred[Any]:
+        failed.append(names)
+        return fail(StorageUnavailable("away"))
+
+    records.read_connectors = away
+    await elapse(charger.served, clock, 10)
+    assert failed and charger.unasked() == []
+    records.read_connectors = read
+    await elapse(charger.served, clock, 5)
+    assert (await charger.asked())[2:] == ["TriggerMessage", {"requestedMessage": "StatusNotification"}]
     await elapse(charger.served, clock, 120)
     assert charger.unasked() == []
 
