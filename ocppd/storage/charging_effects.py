@@ -48,7 +48,7 @@ def set_ended(unit: Unit, ended: EndedCall) -> None:
     request = _read(SetChargingProfileRequest, ended.request)
     if request is None:
         return
-    rows = mirror.current(unit, ended.charger, ended.ended_ms)
+    rows = mirror.current(unit, ended.charger)
     profile = request.cs_charging_profiles
     before = _of_call(rows, ended.sequence) or _ordered(rows, request)
     mark = _mark_of(ended)
@@ -171,7 +171,7 @@ def clear_ended(unit: Unit, ended: EndedCall) -> None:
     request = _read(ClearChargingProfileRequest, ended.request)
     if request is None:
         return
-    rows = [row for row in mirror.current(unit, ended.charger, ended.ended_ms) if _is_earlier(row, ended.sequence)]
+    rows = [row for row in mirror.current(unit, ended.charger) if _is_earlier(row, ended.sequence)]
     named = [row for row in rows if is_named(row, request)]
     if ended.state in (MessageState.TIMEOUT, MessageState.UNKNOWN):
         mirror.doubted(unit, named, ended.sequence, ended.ended_ms)
@@ -220,7 +220,7 @@ def remote_start_bound(unit: Unit, message_id: str, transaction_id: int) -> None
         message_id=message_id,
         action=START,
     )
-    mirror.gone(unit, [row for row in mirror.current(unit, now.charger, now.changed_ms) if mirror.is_replaced(row, now)])
+    mirror.gone(unit, [row for row in mirror.current(unit, now.charger) if mirror.is_replaced(row, now)])
     mirror.added(unit, now)
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     func,
     insert,
     literal_column,
@@ -31,7 +32,7 @@ from sqlalchemy import (
 from ocppd.storage import charging_templates, transaction_lists
 from ocppd.storage.records import TransactionState
 from ocppd.storage.records.charging import PRESENT, Due, InstalledProfile, Mark, Order, Ordered
-from ocppd.storage.schema import STANDS_IN, charging_profile_ids, charging_profiles, transactions
+from ocppd.storage.schema import IS_QUEUED, IS_SENT, STANDS_IN, charging_profile_ids, charging_profiles, messages, transactions
 from ocppd.storage.schema.charging import IS_DUE
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 from ocppd.v16.codec import encode
@@ -39,8 +40,8 @@ from ocppd.v16.types import INT32_MAX, ChargingProfilePurposeType
 
 #: What a transaction is while its profiles hold.
 GOES_ON: Final = (TransactionState.OPEN, TransactionState.STOP_MISSING)
-#: No call waits for longer; what is still pending then was lost with its node before it was sent.
-ORDERS_KEPT_MS: Final = 31 * 24 * 3600 * 1000
+#: What is still pending after so long, and no call of it waits or is out, was lost with its node before it was journaled.
+ORDER_LOST_MS: Final = 60 * 1000
 WANTED, DUE = "wanted", "due"
 #: One that has outlived its transaction is cleared once more where nobody knows whether it was: after the call, or where
 #: there was none, or it was refused, when no call can wait any more.
@@ -92,6 +93,17 @@ _CHANGED = Statement(
 _CHANGING: Final = ("mark", "changed_ms", "sequence", "message_id", "action", "doubt", "outcome", "fallback")
 _GONE = Statement(delete(charging_profiles).where(_THIS))
 _WITHDRAWN = Statement(delete(charging_profiles).where(_THIS, charging_profiles.c.mark == bindparam("the_mark", type_=Text())))
+_LOST = Statement(
+    select(charging_profiles.c.row_id).where(
+        charging_profiles.c.mark == bindparam("the_mark", type_=Text()),
+        charging_profiles.c.changed_ms <= bindparam("lost_before", type_=BigInteger()),
+        ~exists().where(
+            messages.c.charger == charging_profiles.c.charger,
+            messages.c.action == literal_column("'SetChargingProfile'"),
+            or_(IS_QUEUED, IS_SENT),
+        ),
+    )
+)
 _ENDED = Statement(
     delete(charging_profiles).where(charging_profiles.c.transaction_id == bindparam("the_transaction", type_=Integer()))
 )
@@ -142,10 +154,9 @@ def installed(unit: Unit, charger: str) -> tuple[InstalledProfile, ...]:
     return tuple(_installed(row[:-1]) for row in rows if row[-1] is None or TransactionState(row[-1]) in GOES_ON)
 
 
-def current(unit: Unit, charger: str, now_ms: int) -> tuple[InstalledProfile, ...]:
-    """The same for a use case that writes: what is left of superseded transactions, and of lost orders, is forgotten now."""
-    orders_since_ms = now_ms - ORDERS_KEPT_MS
-    found = tuple(row for row in installed(unit, charger) if row.mark is not Mark.PENDING or row.changed_ms >= orders_since_ms)
+def current(unit: Unit, charger: str) -> tuple[InstalledProfile, ...]:
+    """The same for a use case that writes: what is left of superseded transactions is forgotten now."""
+    found = installed(unit, charger)
     there = {row.row_id for row in found}
     for row in unit.all(_LIST, {"the_charger": charger}):
         if row[0] not in there:
@@ -196,7 +207,7 @@ def ordered_at_start(unit: Unit, orders: tuple[Order, ...], transaction_id: int,
     free_id = unit.one(_NEXT_ID, {"charger": orders[0].charger, "last_id": len(orders)})[0] - len(orders) + 1
     if not goes_on(unit, transaction_id):
         return ()
-    there = [row for row in current(unit, orders[0].charger, now_ms) if row.transaction_id == transaction_id]
+    there = [row for row in current(unit, orders[0].charger) if row.transaction_id == transaction_id]
     levels = {row.stack_level for row in there}
     templates = {row.template_id for row in there}
     chosen = [order for order in orders if order.profile.stack_level not in levels and order.template_id not in templates]
@@ -204,7 +215,7 @@ def ordered_at_start(unit: Unit, orders: tuple[Order, ...], transaction_id: int,
 
 
 def _order(unit: Unit, order: Order, free_id: int, now_ms: int) -> Ordered:
-    rows = current(unit, order.charger, now_ms)
+    rows = current(unit, order.charger)
     profile = order.profile
     if not profile.charging_profile_id:
         profile = msgspec.structs.replace(profile, charging_profile_id=_free(free_id, {row.profile_id for row in rows}))
@@ -235,6 +246,12 @@ def _free(first: int, taken: set[int]) -> int:
     while number in taken:
         number = number % INT32_MAX + 1
     return number
+
+
+def lost_orders(unit: Unit, now_ms: int) -> tuple[int, ...]:
+    """See `ChargingRecords.lost_orders`."""
+    rows = unit.all(_LOST, {"the_mark": Mark.PENDING.value, "lost_before": now_ms - ORDER_LOST_MS})
+    return tuple(row[0] for row in rows)
 
 
 def withdrawn(unit: Unit, row_id: int) -> None:

@@ -45,6 +45,9 @@ class SqlCharging:
     def withdraw_order(self, row_id: int) -> Deferred[None]:
         return self._storage.write(charging_profiles.withdrawn, row_id)
 
+    def lost_orders(self, now_ms: int) -> Deferred[tuple[int, ...]]:
+        return self._storage.read(charging_profiles.lost_orders, now_ms)
+
     def installed_profiles(self, charger: str) -> Deferred[tuple[InstalledProfile, ...]]:
         return self._storage.read(charging_profiles.installed, charger)
 

@@ -17,7 +17,10 @@ from ocppd.central.charging.following import ChargingFollower
 from ocppd.clock import now_ms
 from ocppd.config import ChargerSettings, Configuration
 from ocppd.errors import StorageUnavailable
+from ocppd.storage.records.charging import Order
+from ocppd.v16.codec import decode
 from ocppd.v16.timestamps import format_timestamp
+from ocppd.v16.types import ChargingProfile
 from support.buses import logged
 from support.holding import until
 from support.rest import ScriptedLink, Served
@@ -166,3 +169,31 @@ async def test_a_profile_that_was_about_to_be_sent(served: Served, after: Callab
         await asked(link, "Heartbeat")
         assert len(sent(link, "SetChargingProfile")) == count_of, after_s
     assert sent(link, "SetChargingProfile")[-1]["csChargingProfiles"]["chargingProfilePurpose"] == "TxDefaultProfile"
+
+
+@ensure
+async def test_an_order_that_was_lost(served: Served) -> None:
+    """K-4: a profile whose node died before its call was made is soon forgotten; while a call of its charger waits it is not."""
+    default = {**OWN, "chargingProfilePurpose": "TxDefaultProfile"}
+    text = json.dumps({**default, "chargingProfileId": 0, "stackLevel": 3})
+    profile, _ = decode(ChargingProfile, text.encode(), strict=False)
+    for name in ("CP1", "CP2"):
+        await served.storage.charging.order_profile(
+            Order(charger=name, connector_id=1, profile=profile), now_ms(served.system._clock)
+        )
+    body = {"profile": default, "connectorId": 1}
+    waiting = (await served.post("/api/v1/chargers/CP2/charging-profiles", body)).json["messageId"]
+    await look(served, after_s=90)
+    marks = [[each["mark"] for each in (await profiles(served, name)).values()] for name in ("CP1", "CP2")]
+    assert marks == [["pending"], ["pending"] * 2]
+    await look(served, after_s=30)
+    assert await profiles(served, "CP1") == {} and len(await profiles(served, "CP2")) == 2
+    await served.request("DELETE", f"/api/v1/messages/{waiting}")
+    await look(served, after_s=3600)
+    assert await profiles(served, "CP2") == {}
+
+
+async def profiles(served: Served, name: str) -> dict[int, Any]:
+    """What is known of a charger's profiles, by their ids."""
+    items = (await served.get(f"/api/v1/chargers/{name}/charging-profiles")).json["items"]
+    return {each["profile"]["chargingProfileId"]: each for each in items}

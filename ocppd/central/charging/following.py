@@ -36,6 +36,9 @@ RECENT_MS: Final = 5 * 60 * 1000
 #: What could not be cleared is left alone for so long, and for twice as long after each attempt, up to the longest.
 CLEAR_RETRY_MS: Final = 10 * 1000
 LONGEST_RETRY_MS: Final = 10 * 60 * 1000
+#: Orders whose node died are looked for so long after the start, when all that goes on is on record, and then so often.
+LOST_FIRST_MS: Final = 2 * 60 * 1000
+LOST_AGAIN_MS: Final = 60 * 60 * 1000
 
 
 class ChargingFollower(Watcher):
@@ -54,6 +57,8 @@ class ChargingFollower(Watcher):
         self._allowed = allowed
         #: Rows that could not be cleared from here: for how long they are left alone, and until when (ms).
         self._uncleared: dict[int, tuple[int, int]] = {}
+        #: When lost orders are looked for the next time (ms).
+        self._lost_ms = now_ms(clock) + LOST_FIRST_MS
 
     # Transactions that begin
 
@@ -130,6 +135,10 @@ class ChargingFollower(Watcher):
             _, until_ms = self._uncleared.get(row.row_id, (0, now))
             if until_ms <= now and self._allowed(row.charger) and await self._storage.charging.claim_outlived(row.row_id, now):
                 await self._clear(row, now)
+        if now >= self._lost_ms:
+            self._lost_ms = now + LOST_AGAIN_MS
+            for row_id in await self._storage.charging.lost_orders(now):
+                await self._storage.charging.withdraw_order(row_id)
 
     async def _fall_back(self, row: InstalledProfile) -> None:
         """Send a refused TxProfile as a TxDefaultProfile, where its transaction goes on.

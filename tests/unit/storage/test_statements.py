@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import psycopg
 from twisted.trial.unittest import SynchronousTestCase
 
 import ocppd.storage
-from ocppd.storage import calls, nodes, sqlite
+from ocppd.storage import calls, charging_profiles, nodes, sqlite
 from ocppd.storage.gathering_json import spelling
 from ocppd.storage.schema import metadata
 from ocppd.storage.unit import Statement
@@ -28,8 +28,8 @@ GIVEN = "SCAN json_each VIRTUAL TABLE INDEX 1:"
 SMALL = {"SCAN nodes", "SCAN sqlite_sequence", "SCAN CONSTANT ROW", "SCAN latest", "SCAN newest", GIVEN}
 #: What a parameter may be where many rows are one JSON text.
 KINDS = {"BIGINT", "BOOLEAN", "BYTEA", "TEXT"}
-#: What is done once in the life of a node may take longer.
-ONCE = {(calls, "_ORPHANED"), (nodes, "_LET_GO"), (nodes, "_HELD")}
+#: What is done once in the life of a node, or read every hour, may take longer.
+ONCE = {(calls, "_ORPHANED"), (nodes, "_LET_GO"), (nodes, "_HELD"), (charging_profiles, "_LOST")}
 
 
 class Statements(SynchronousTestCase):
