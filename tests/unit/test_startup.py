@@ -356,8 +356,11 @@ class CheckTests(SynchronousTestCase):
 
     def test_an_older_pidfile_of_a_twistd(self) -> None:
         """A living twistd is never taken for another process, whatever the clock did since."""
-        child = subprocess.Popen([sys.executable, "-c", "input()", "twistd"], stdin=subprocess.PIPE)
-        self.addCleanup(child.communicate)
+        command = [sys.executable, "-c", "print(flush=True); input()", "twistd"]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(child.communicate, b"\n")
+        assert child.stdout is not None
+        child.stdout.readline()  # before it runs the kernel has no command line of it
         self.pidfile.write_text(str(child.pid))
         os.utime(self.pidfile, (0, 0))
         self.assertRaises(StartFailed, self.check)
