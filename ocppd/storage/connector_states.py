@@ -49,8 +49,9 @@ def warned(insert: Any) -> ColumnElement[str]:
 def is_current(insert: Any) -> ColumnElement[bool]:
     """Whether the status that `insert` brings is the connector's now.
 
-    It is not where it is of more than five minutes before the last one, and the clock was right with that one. A boot since
-    then may have left the clock wrong, and so may time: a state must not be stuck for as long as a clock has been set back.
+    It is not where it is of more than five minutes before the last one, and the clock was right with that one; where that one had
+    no time that could be read, it has that of its receipt, and says nothing of the clock. A boot since then may have left the
+    clock wrong, and so may time: a state must not be stuck for as long as a clock has been set back.
     """
     here, new = connectors.c, insert.excluded
     # As text: Core would take `excluded` for another table to select from.
@@ -59,6 +60,7 @@ def is_current(insert: Any) -> ColumnElement[bool]:
     late = and_(
         new.timestamp_ms < here.timestamp_ms - _tolerance,
         func.abs(here.timestamp_ms - here.received_ms) <= _tolerance,
+        here.timestamp_ms != here.received_ms,
         new.timestamp_ms >= literal_column(str(CLOCK_WAS_SET_MS)),
         here.received_ms > func.coalesce(booted, literal_column("0")),
         new.received_ms < here.received_ms + literal_column(str(CLOCK_IS_KNOWN_MS)),

@@ -118,6 +118,15 @@ async def test_clocks_that_were_never_right(charge_point: ChargePoint) -> None:
 
 
 @ensure
+@pytest.mark.parametrize("untold", [None, "", "yesterday"])
+async def test_a_status_without_a_time_says_nothing_of_the_clock(charge_point: ChargePoint, untold: str | None) -> None:
+    """N-1: where the last status had no time that can be read, nothing shows that the clock is right: what arrives is current."""
+    await charge_point.status("Available", timestamp=untold)
+    await charge_point.status("Charging", timestamp=now(-3600))
+    assert (await connector(charge_point))["status"] == "Charging"
+
+
+@ensure
 async def test_after_a_reconnect(charge_point: ChargePoint) -> None:
     """N-9, N-7: after a reconnect the current state alone is told; what lay between is asked of nobody."""
     await charge_point.status("Available")
