@@ -149,24 +149,28 @@ class Outbox:
         self._timeouts = 0
 
     def pump(self) -> None:
-        """Send what may be sent now."""
+        """Send what may be sent now. What waits for a better registration holds up nothing that may go before it: the trigger of
+        the boot that it waits for."""
         self._stalled = False
-        while self._queue and self._current is None and not (self._line.holds_calls or self._closed or self._stalled):
-            call = self._queue[0]
+        place = 0
+        while self._current is None and not (self._line.holds_calls or self._closed or self._stalled):
+            if place >= len(self._queue):
+                return
+            call = self._queue[place]
             at_ms = now_ms(self._clock)
             if call.expires_ms <= at_ms:
-                self._queue.pop(0)
+                del self._queue[place]
                 self._ended(call, call.expired(at_ms))
             elif may_send(self._line.registration, call.request, call.action):
-                self._queue.pop(0)
+                del self._queue[place]
                 self._occupy(call)
                 call.sent_ms = at_ms
                 sent = self._storage.call_sent(call.message_id, self._line.generation, at_ms)
                 sent.addCallbacks(self._committed_as_sent, self._not_committed, callbackArgs=(call,), errbackArgs=(call,))
             elif may_wait(self._line.registration, call.request, call.action):
-                return
+                place += 1
             else:
-                self._queue.pop(0)
+                del self._queue[place]
                 self._ended(call, call.forbidden(why_not(self._line.registration, call.request), at_ms))
 
     def _occupy(self, call: PendingCall) -> None:

@@ -158,6 +158,24 @@ async def test_a_charger_that_speaks_before_its_boot(charger: ChargePoint, clock
 
 
 @with_clock()
+async def test_the_trigger_of_a_boot_waits_for_nothing_that_waits_for_the_boot(charger: ChargePoint, clock: Clock) -> None:
+    """R-4, B-5: calls that wait for a charger's registration do not hold up the trigger of its boot, and follow it in order."""
+    waiting = [await charger.served.command(action, {}, "?offline=queue") for action in ("ClearCache", "GetLocalListVersion")]
+    assert [each.status for each in waiting] == [202, 202]
+    await charger.connect(boot=False)
+    assert (await charger.frame("Heartbeat", {}))[2] == "SecurityError"
+    await elapse(charger.served, clock, 15)
+    assert charger.unasked() == ["TriggerMessage"]
+    charger.answer(await charger.asked())
+    assert charger.unasked() == []
+    assert await charger.boot() == "Accepted"
+    for each in waiting:
+        call = await charger.asked()
+        assert call[1] == each.json["messageId"]
+        charger.answer(call, "Rejected")
+
+
+@with_clock()
 async def test_a_charger_that_says_nothing(charger: ChargePoint, clock: Clock) -> None:
     """R-4: a charger that never boots is asked for it a minute after it has connected; one that is accepted never."""
     await charger.connect(boot=False)
