@@ -5,7 +5,7 @@ Knows no HTTP and no connection. REQUIREMENTS F-8, S-5, S-6.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,6 +37,8 @@ log = Logger()
 RECORDED_AT_ONCE: Final = 100
 #: Our message ids are UUID4 texts (F-5); an answer with another id was never ours.
 OUR_ID_LENGTH: Final = 36
+#: F-8: strays of one charger that wait while another one is looked up; further ones are dropped.
+STRAYS_KEPT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ class Ends:
         #: Writes that storage has refused, to be tried again: what became of a call must not be lost.
         self._unrecorded: OrderedDict[str, Callable[[], Deferred[Any]]] = OrderedDict()
         self._recording = False
-        #: Strays that are being looked up: one per charger, the others are dropped (F-8).
-        self._looking_up: set[str] = set()
+        #: Chargers of which a stray is being looked up, each with those that come after it.
+        self._looking_up: dict[str, deque[CallResult | CallError]] = {}
 
     # Recording
 
@@ -179,12 +181,26 @@ class Ends:
         if call is not None:
             ended = conclude(call, result, now_ms(self._clock))
             self.ended(call, replace(ended, end=replace(ended.end, late=True)))
-        elif len(result.message_id) == OUR_ID_LENGTH and charger not in self._looking_up:
-            self._looking_up.add(charger)
-            looked_up = self._storage.read_message(result.message_id)
-            looked_up.addCallback(self._found_late, charger, result)
-            looked_up.addErrback(_log_bug, charger, "a late answer")
-            looked_up.addBoth(lambda _: self._looking_up.discard(charger))
+        elif len(result.message_id) == OUR_ID_LENGTH:
+            waiting = self._looking_up.get(charger)
+            if waiting is None:
+                self._looking_up[charger] = deque()
+                self._look_up(charger, result)
+            elif len(waiting) < STRAYS_KEPT:
+                waiting.append(result)
+
+    def _look_up(self, charger: str, result: CallResult | CallError) -> None:
+        looked_up = self._storage.read_message(result.message_id)
+        looked_up.addCallback(self._found_late, charger, result)
+        looked_up.addErrback(_log_bug, charger, "a late answer")
+        looked_up.addBoth(lambda _: self._looked_up(charger))
+
+    def _looked_up(self, charger: str) -> None:
+        waiting = self._looking_up[charger]
+        if waiting:
+            self._look_up(charger, waiting.popleft())
+        else:
+            del self._looking_up[charger]
 
     def _found_late(self, record: MessageRecord | None, charger: str, result: CallResult | CallError) -> None:
         if (

@@ -9,6 +9,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 
+from ocppd.central.ends import OUR_ID_LENGTH
 from ocppd.central.handlers import CentralSystemHandlers
 from ocppd.errors import (
     CallCancelled,
@@ -356,6 +357,29 @@ async def test_late_answer_after_a_reconnect(start: Any) -> None:
         late = await message(daemon, asked[1])
         assert (late.state, late.late) == (state, True)
         await peer.leave()
+
+
+@ensure
+async def test_late_answers_all_at_once(start: Any) -> None:
+    """F-8: of answers to calls of earlier connections that come in one go each completes its message, behind foreign ids, too."""
+    daemon = start()
+    asked = []
+    for value in ("1", "2"):
+        peer = await booted(daemon)
+        pending = daemon.central.commands.call("CP1", setting(value))
+        asked.append(await peer.frame())
+        await peer.leave()
+        with pytest.raises(OutcomeUnknown):
+            await within(pending)
+    peer = await connect(daemon.port)
+    for message_id in ("f" * OUR_ID_LENGTH, *(call[1] for call in asked)):
+        peer.send([3, message_id, {"status": "Accepted"}])
+    await peer.silence()
+    await _settled(daemon)
+    for call in asked:
+        late = await message(daemon, call[1])
+        assert (late.state, late.late) == (MessageState.COMPLETED, True)
+    await peer.leave()
 
 
 async def _settled(daemon: Running) -> None:
