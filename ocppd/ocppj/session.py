@@ -107,7 +107,7 @@ Event = CallReceived | Send | Refused | Answered | Stray | Ignored | Odd | Close
 
 
 def _digest(call: Call) -> int:
-    return hash((call.action, call.payload))
+    return hash((call.wire_id, call.action, call.payload))  # the answer has the id as it came: 1 is not "1"
 
 
 class _Repeatable(msgspec.Struct, gc=False):

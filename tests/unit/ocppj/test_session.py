@@ -139,6 +139,18 @@ class InboundTests(SynchronousTestCase):
         again = session.receive(call_frame("1", "Authorize", b'{"idTag":"B"}'), 0)
         self.assertEqual(again[0], Send(b'[3,"1",{"for":"B"}]'))
 
+    def test_ids_that_are_written_otherwise(self) -> None:
+        """A number and a text, or two halves of characters, are different ids (F-7): no answer has the other one's."""
+        session = Session()
+        for wire_id in (b"1", b'"1"', rb'"\ud800"', rb'"\udfff"'):
+            frame = b'[2,%b,"Heartbeat",{}]' % wire_id
+            first, *_ = session.receive(frame, 0)
+            assert isinstance(first, CallReceived)
+            answer = call_result_frame(first.call.wire_id, b"{}")
+            self.assertEqual(answer, b"[3,%b,{}]" % wire_id)
+            session.answered(first.call, answer, 0)
+            self.assertEqual(session.receive(frame, 1), [Send(answer), Odd("message-id-repeated")])
+
     def test_repeats_are_forgotten(self) -> None:
         """A repeat is run again after ten minutes, and when a hundred others came in between (F-6)."""
         session = Session()
