@@ -51,6 +51,7 @@ _END: Final = b"]}]}"
 
 _raw = msgspec.json.Decoder(_RawMeterValues).decode
 _samples = msgspec.json.Decoder().decode
+_samples_as_sent = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def elements_of(payload: bytes, decoded: tuple[MeterValue, ...]) -> tuple[MeterValueElement, ...]:
@@ -191,6 +192,27 @@ def register_of(texts: list[str]) -> int | None:
             if total and sample.format == "Raw" and isinstance(sample.value, Decimal):
                 return int(sample.value.to_integral_value(ROUND_HALF_UP))
     return None
+
+
+def news_of(text: str, before: list[str]) -> str | None:
+    """The samples of a row without those that rows of the same instant have told before; None where nothing is left (M-9).
+
+    A sample is the same whether it names what is meant without it or not, and in whatever unit it is.
+    """
+    told = {_what(sample) for row in before for sample in samples_of(row)}
+    try:
+        given = [bytes(sample) for sample in _samples_as_sent(text)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return text
+    left = [sample for sample in given if not all(_what(each) in told for each in samples_of(f"[{sample.decode()}]"))]
+    if len(left) == len(given):
+        return text
+    return f"[{b','.join(left).decode()}]" if left else None
+
+
+def _what(sample: Sample) -> tuple[str | Decimal | None, ...]:
+    """What a sample says, however it was written."""
+    return sample.context, sample.measurand, sample.phase, sample.location, sample.format, sample.unit, sample.value
 
 
 def normalise(text: str, unit: str | None) -> tuple[str | None, Decimal | None]:

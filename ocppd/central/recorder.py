@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from ocppd.central.authorization import Rules, id_tag_key
 from ocppd.central.foreign_tags import ForeignTags, Purpose, Question
-from ocppd.central.meter_values import elements_of, instant_or, register_of, told_instant
+from ocppd.central.meter_values import elements_of, instant_or, news_of, register_of, told_instant
 from ocppd.central.registration import told_interval_s
 from ocppd.config import ChargerSettings
 from ocppd.errors import StorageUnavailable
@@ -293,6 +293,7 @@ class Recorder:
             flags=(*_time_flags(told_instant(request.timestamp), now_ms), *reading.flags),
             meter_missing=METER_STOP_MISSING in reading.flags,
             register_of=register_of,
+            news_of=news_of,
         )
 
         def recorded(stopped: Stopped) -> Recorded:

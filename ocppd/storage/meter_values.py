@@ -5,16 +5,25 @@ REQUIREMENTS M-4, M-5, M-9. Samples are kept as they were sent; nobody here read
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Table, Text, bindparam, func, literal_column, select
 
 from ocppd.storage import messages as journal
-from ocppd.storage.records import UNREADABLE_MS, Inbound, MeterValueElement, MeterValueFilter, MeterValueRecord
+from ocppd.storage.records import (
+    UNREADABLE_MS,
+    Inbound,
+    MeterValueElement,
+    MeterValueFilter,
+    MeterValueRecord,
+    TransactionRecord,
+)
 from ocppd.storage.schema import IS_OPEN, meter_values, meter_values_of, transactions
-from ocppd.storage.unit import Statement, Unit, values_of
+from ocppd.storage.spellings import one_of
+from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 
 #: A row's `transaction_id` where it belongs to none: null would not be equal to itself in the unique index.
 UNLINKED = 0
@@ -60,6 +69,15 @@ _LINKED = Statement.upsert(
     ),
 ).gathering()
 
+_OF_THESE_INSTANTS = Statement(
+    select(meter_values.c.timestamp_ms, meter_values.c.samples).where(
+        one_of(meter_values.c.timestamp_ms, bindparam("the_instants", type_=Text())),
+        meter_values.c.charger == bindparam("the_charger"),
+        meter_values.c.transaction_id == bindparam("the_id"),
+        meter_values.c.connector_id == bindparam("the_connector"),
+    )
+)
+
 
 def is_transaction_id(number: int) -> bool:
     """Whether there may be a transaction of that id; chargers send others too (REQUIREMENTS M-4, T-21)."""
@@ -104,6 +122,34 @@ def keep(unit: Unit, message: Inbound, connector_id: int, transaction_id: int, e
     for element in elements:
         row = (charger, transaction_id, connector_id, element.timestamp_ms, _digest(element), received_ms, element.samples)
         unit.send_row(_KEPT, _KEPT_NAMES, row)
+
+
+def news(
+    unit: Unit,
+    found: TransactionRecord,
+    elements: tuple[MeterValueElement, ...],
+    news_of: Callable[[str, list[str]], str | None],
+) -> Iterator[MeterValueElement]:
+    """What a stop tells of its transaction that other messages, or it itself, have not told (REQUIREMENTS T-26, M-9).
+
+    A charger may tell an instant once while it charges and once more at the stop, with some of the samples alone.
+    """
+    instants = sorted({element.timestamp_ms for element in elements} - {UNREADABLE_MS})
+    row: Parameters = {
+        "the_instants": json.dumps(instants),
+        "the_charger": found.charger,
+        "the_id": found.transaction_id,
+        "the_connector": found.connector_id,
+    }
+    told: dict[int, list[str]] = {}
+    for timestamp_ms, samples in unit.all(_OF_THESE_INSTANTS, row) if instants else ():
+        told.setdefault(timestamp_ms, []).append(samples)
+    for element in elements:
+        before = [] if element.timestamp_ms == UNREADABLE_MS else told.setdefault(element.timestamp_ms, [])
+        samples = news_of(element.samples, before) if before else element.samples
+        if samples is not None:
+            before.append(samples)
+            yield MeterValueElement(element.timestamp_ms, samples)
 
 
 def _digest(element: MeterValueElement) -> bytes:

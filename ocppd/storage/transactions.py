@@ -262,7 +262,8 @@ def stopped(unit: Unit, message: Inbound, stop: Stop) -> Stopped:
         outcome=None if outcome is StopOutcome.STOPPED else outcome.value,
         transaction_id=found.transaction_id,
     )
-    meter_values.keep(unit, message, found.connector_id, found.transaction_id, stop.elements)
+    elements = tuple(meter_values.news(unit, found, stop.elements, stop.news_of))
+    meter_values.keep(unit, message, found.connector_id, found.transaction_id, elements)
     return Stopped(outcome, sequence, verdict)
 
 

@@ -243,6 +243,27 @@ async def test_transaction_data_is_stored_once(storage: SqlStorage) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_samples_that_were_told_before_the_stop(storage: SqlStorage) -> None:
+    """Of an instant that was told before a stop has its news alone, of another instant, connector or transaction all (M-9)."""
+    other, number = await begun(storage, 4), await begun(storage, 3)
+    for connector_id, named, at_ms in ((3, number, NOON_MS), (4, other, NOON_MS + 1), (5, number, NOON_MS + 2)):
+        await storage.meter_values_received(inbound("MeterValues"), connector_id, named, (element(at_ms, "old"),))
+    told = tuple(element(at_ms, "all") for at_ms in range(NOON_MS, NOON_MS + 3))
+    again = element(NOON_MS + 2, "again")
+    asked = []
+
+    def news_of(samples: str, before: list[str]) -> str | None:
+        asked.append((samples, before[:]))
+        return None if samples == again.samples else '["news"]'
+
+    await storage.transaction_stopped(inbound("StopTransaction"), stop(number, elements=(*told, again), news_of=news_of))
+    old = element(value="old").samples
+    assert asked == [(told[0].samples, [old]), (again.samples, [told[2].samples])]
+    found = [(value.timestamp_ms, value.samples) for value in await values(storage, transaction_id=number, connector_id=3)]
+    assert found == [(NOON_MS, old), (NOON_MS, '["news"]'), *((each.timestamp_ms, each.samples) for each in told[1:])]
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_repeated_element_is_dropped(storage: SqlStorage) -> None:
     """An element is stored once; another instant, connector, charger or value is another element (M-9)."""
     for _ in range(2):

@@ -213,6 +213,26 @@ async def test_a_whole_transaction_offline(charge_point: ChargePoint) -> None:
 
 
 @ensure
+async def test_a_stop_tells_some_samples_again(charge_point: ChargePoint) -> None:
+    """SP-11, T-26, M-9: what a stop tells of an instant that was told before with more samples is there once."""
+    transaction, _ = await charge_point.start("GOOD", timestamp=now(-900))
+    told = sample(now(-600), 1100, transactionId=transaction)
+    told["meterValue"][0]["sampledValue"].append({"value": "230", "measurand": "Voltage", "unit": "V"})
+    await charge_point.call("MeterValues", told)
+    instant = told["meterValue"][0]["timestamp"]
+    again = {"timestamp": instant, "sampledValue": [{"value": "1100", "unit": "Wh"}]}
+    end = {"timestamp": instant, "sampledValue": [{"value": "1100", "context": "Transaction.End"}]}
+    for _ in range(2):
+        await charge_point.stop(transaction, timestamp=instant, transactionData=[again, end])
+    values = (await charge_point.served.get(f"/api/v1/transactions/{transaction}/meter-values")).json["items"]
+    assert [(each["value"], each["context"]) for each in values] == [
+        (1100, "Sample.Periodic"),
+        (230, "Sample.Periodic"),
+        (1100, "Transaction.End"),
+    ]
+
+
+@ensure
 async def test_clock_aligned_values(charge_point: ChargePoint) -> None:
     """M-8: clock-aligned values of the main meter and of a connector, with and without a transaction, several at once."""
     transaction, _ = await charge_point.start("GOOD", timestamp=now(-2000))

@@ -99,6 +99,8 @@ class Stop:
     #: As in `Start`; then `register_of` finds the newest register in samples, newest first. It is pure.
     meter_missing: bool = False
     register_of: Callable[[list[str]], int | None] = lambda _: None
+    #: What samples tell that others of the same instant do not, None for nothing (REQUIREMENTS M-9). It is pure.
+    news_of: Callable[[str, list[str]], str | None] = lambda samples, _: samples
 
 
 @dataclass(frozen=True, slots=True)
