@@ -31,6 +31,8 @@ BUSY_TIMEOUT_MS = 5_000
 #: Pages of 4 KiB in the write-ahead log before they are brought into the file: a page that changes often is then written
 #: there once for many commits. The log stays on the disk with this size, 40 MiB.
 CHECKPOINT_PAGES = 10_000
+#: What it is cut back to when it begins anew: somebody who read for long, as a backup does, has let it grow beyond that.
+LOG_BYTES = 40 * 1024 * 1024
 #: What the connection that writes keeps in memory: the ends of the indexes, which it changes with every message.
 CACHE_KIB = 64 * 1024
 #: The same for each connection that reads. What it keeps counts until the next commit only, and one statement goes over few
@@ -178,6 +180,7 @@ def writing_engine(path: Path, query: Query = _NO_PARAMETERS) -> Engine:
             "PRAGMA journal_mode=WAL",
             "PRAGMA synchronous=FULL",
             f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
+            f"PRAGMA journal_size_limit={LOG_BYTES}",
             f"PRAGMA cache_size=-{CACHE_KIB}",
             "PRAGMA foreign_keys=ON",
         ),

@@ -242,3 +242,22 @@ async def test_parameters_of_the_url(tmp_path: Path) -> None:
     storage.start()
     await storage.check()
     await storage.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_log_is_cut_back(tmp_path: Path) -> None:
+    """Somebody who reads for long lets the `-wal` file grow; when he is gone it is as large as before."""
+    path, frame = tmp_path / "ocppd.sqlite", "x" * 2**20
+    log = path.with_name("ocppd.sqlite-wal")
+    storage = started(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM messages").fetchall()
+        for _ in range(sqlite.LOG_BYTES // len(frame) + 5):
+            await storage.message_received(inbound(frame=frame))
+    grown = log.stat().st_size
+    for _ in range(2):  # the first has all written back, the second begins the file anew
+        await storage.message_received(inbound())
+    left = log.stat().st_size
+    await storage.stop()
+    assert left <= sqlite.LOG_BYTES < grown - 4 * len(frame)
