@@ -70,7 +70,7 @@ class _Run:
             return None
         kind, days, after = self._left[0]
         pace = self._paces.setdefault(kind, Pace())
-        return Portion(kind, self.begun_ms - days * DAY_MS, pace.rows, after, self._interval_ms)
+        return Portion(kind, self.begun_ms - days * DAY_MS, pace.rows, after, self._interval_ms, days * DAY_MS)
 
     def cut(self, portion: Portion, cut: Cut) -> None:
         """That portion was cut."""

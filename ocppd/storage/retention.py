@@ -8,6 +8,7 @@ position is committed with what was removed, so that it may all stop at any mome
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Text, and_, bindparam, delete, literal_column, or_, select, update
@@ -46,6 +47,7 @@ _RESTS = Statement(
     .where(retention_turn.c.one == literal_column("1"), retention_turn.c.node == bindparam("the_node"))
     .values(node=bindparam("nobody", type_=Text()), until_ms=NowMs() + bindparam("pause_ms", type_=BigInteger()))
 )
+_NOW = Statement(select(NowMs()))
 _POSITION = Statement(select(retention_progress.c.position).where(retention_progress.c.kind == bindparam("the_kind")))
 #: It gives something back, so that everything before it has been done when it has.
 _MOVED = Statement.upsert(
@@ -91,6 +93,8 @@ def cut(unit: Unit, portion: Portion, node: str, lease_ms: int, clock: Callable[
     begun_s = clock()
     if not take_turn(unit, node, lease_ms, False):
         return None
+    if portion.kept_ms is not None:  # the clock of a node that is ahead makes nothing old
+        portion = replace(portion, before_ms=min(portion.before_ms, unit.one(_NOW, {})[0] - portion.kept_ms))
     if unit.dialect == "sqlite":
         filing.file(unit)
     again = portion.postponed_after is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from time import time
 from typing import Any
 
 import pytest_twisted
@@ -284,6 +285,17 @@ async def test_a_portion_ends_when_its_time_is_over(storage: SqlStorage) -> None
     found = await slowest.cut(Portion(Kind.MESSAGES, LATER_MS, 1000), LEASE_S)
     assert found is not None
     assert found.looked_at == BETWEEN_LOOKS, "it makes progress all the same"
+
+
+@ensure
+async def test_a_clock_that_is_ahead_makes_nothing_old(storage: SqlStorage) -> None:
+    """What is young by the clock of the database stays, whatever the clock of the node says that removes."""
+    now_ms = int(time() * 1000)
+    for days in (31, 29, 0):
+        await storage.message_received(inbound(f"Before{days}", received_ms=now_ms - days * DAY_MS))
+    found = await cut(storage, Kind.MESSAGES, now_ms + 60 * DAY_MS, kept_ms=30 * DAY_MS)
+    assert (found.looked_at, found.removed) == (1, 1)
+    assert await actions(storage) == ["Before29", "Before0"]
 
 
 @ensure

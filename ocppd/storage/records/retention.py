@@ -23,8 +23,9 @@ class Kind(StrEnum):
 class Portion:
     """Some work, small enough for one use case among others.
 
-    What came before `before_ms` is old. `postponed_after`: look again at rows that could not go, above that number; None:
-    go on where the last portion of this kind ended, on whatever node. `interval_ms` is that of meter values alone.
+    What came before `before_ms` is old; where there is a `kept_ms`, only if that was longer ago by the database's clock, too.
+    `postponed_after`: look again at rows that could not go, above that number; None: go on where the last portion of this kind
+    ended, on whatever node. `interval_ms` is that of meter values alone.
     """
 
     kind: Kind
@@ -32,6 +33,7 @@ class Portion:
     rows: int
     postponed_after: int | None = None
     interval_ms: int = 0
+    kept_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
