@@ -5,6 +5,7 @@ Built once by `ocppd.service`; nothing here knows how bytes travel or where reco
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -162,6 +163,10 @@ class CentralSystem:
             submit=self._submit,
             odd=self.conformance.frame,
         )
+
+    def keep(self, key: str, write: Callable[[], Deferred[Any]]) -> None:
+        """Storage has refused this: it is written with the next `retry` that finds it back. One write for each `key`."""
+        self._ends.keep(key, write)
 
     def retry(self) -> None:
         """Try again what storage has refused. To be called every second or so."""

@@ -53,6 +53,7 @@ def make_factory(settings: Settings, central: CentralSystem, storage: Storage, r
         version=version(),
         ready=lambda: not ending.begun,
         takes_commands=lambda: ending.closing is None,
+        keep=central.keep,
         files=make_file_room(settings, storage, reactor),
     )
     log.info("{rule}", rule=api.access.describe())

@@ -16,6 +16,9 @@ from ocppd.storage.schema import idempotency_keys, nodes
 from ocppd.storage.secrets import Secrets
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 
+#: In place of a node, where none works at a request: no node has such a name.
+NOBODY: Final = ""
+
 _keys = idempotency_keys.c
 _THIS: Final = and_(_keys.scope == bindparam("the_scope"), _keys.key == bindparam("the_key"))
 _OWN: Final = and_(_THIS, _keys.reference == bindparam("the_reference"))
@@ -30,6 +33,11 @@ _TAKEN_OVER = Statement(update(idempotency_keys).where(_OWN).values(node=bindpar
 _LIVES = Statement(select(nodes.c.node).where(nodes.c.node == bindparam("the_node")))
 _COUNT = Statement(select(func.count()).select_from(idempotency_keys))
 _ANSWERED = Statement(update(idempotency_keys).where(_OWN).values(status=bindparam("new_status"), answer=bindparam("new_answer")))
+_LEFT = Statement(
+    update(idempotency_keys)
+    .where(_OWN, _keys.node == bindparam("the_node"), _keys.status.is_(None))
+    .values(node=bindparam("nobody"))
+)
 _RELEASED = Statement(delete(idempotency_keys).where(_OWN))
 _OLD_ONE = Statement(delete(idempotency_keys).where(_THIS, _keys.created_ms <= bindparam("before_ms")))
 _OLD = Statement(delete(idempotency_keys).where(_keys.created_ms <= bindparam("before_ms")))
@@ -81,6 +89,12 @@ def answered(unit: Unit, scope: str, key: str, reference: str, answer: KeptAnswe
         kept = secrets.encrypt(msgspec.json.encode((answer.headers, answer.body)).decode())
     this: Parameters = {"the_scope": scope, "the_key": key, "the_reference": reference}
     unit.send(_ANSWERED, {**this, "new_status": answer.status, "new_answer": kept})
+
+
+def left(unit: Unit, scope: str, key: str, reference: str, node: str) -> None:
+    """See `IdempotencyRecords.leave`."""
+    this: Parameters = {"the_scope": scope, "the_key": key, "the_reference": reference}
+    unit.send(_LEFT, {**this, "the_node": node, "nobody": NOBODY})
 
 
 def released(unit: Unit, scope: str, key: str, reference: str) -> None:

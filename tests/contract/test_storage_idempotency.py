@@ -7,7 +7,9 @@ from pytest import MonkeyPatch
 from twisted.internet import reactor
 
 from ocppd.storage import idempotency
+from ocppd.storage.idempotency_records import SqlIdempotency
 from ocppd.storage.records.idempotency import ANSWER_LIMIT, Claim, KeptAnswer
+from ocppd.storage.secrets import Secrets
 from ocppd.storage.sql_storage import SqlStorage
 from support import postgresql
 from support.storing import NOON_MS
@@ -37,6 +39,25 @@ async def test_the_life_of_a_key(storage: SqlStorage, monkeypatch: MonkeyPatch) 
     assert (await keys.claim("", "more", "one", "r6", NOON_MS)).claim is Claim.FULL
     await keys.release("", "long", "r4")
     assert (await keys.claim("", "more", "one", "r6", NOON_MS)).claim is Claim.NEW
+
+
+@ensure
+async def test_a_key_that_is_left(storage: SqlStorage) -> None:
+    """A node that works at a request no more leaves its key to whoever asks next, also another node; not one that has an end."""
+    other = SqlIdempotency(storage, "other", lambda: Secrets.from_text(postgresql.SECRET_KEY))
+    keys = SqlIdempotency(storage, storage._node, lambda: Secrets.from_text(postgresql.SECRET_KEY))
+    await storage.node_started()
+    await keys.claim("", "k", "one", "r1", NOON_MS)
+    await other.leave("", "k", "r1")
+    assert (await other.claim("", "k", "one", "r2", NOON_MS)).claim is Claim.BUSY, "it is not this one's"
+    await keys.leave("", "k", "another")
+    assert (await other.claim("", "k", "one", "r2", NOON_MS)).claim is Claim.BUSY, "it was of another request"
+    await keys.leave("", "k", "r1")
+    taken = await other.claim("", "k", "one", "r2", NOON_MS)
+    assert (taken.claim, taken.reference) == (Claim.ABANDONED, "r1")
+    await other.answer("", "k", "r1", KeptAnswer(200))
+    await other.leave("", "k", "r1")
+    assert (await keys.claim("", "k", "one", "r3", NOON_MS)).claim is Claim.DONE
 
 
 @ensure

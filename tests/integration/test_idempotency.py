@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from twisted.internet.task import Clock
 
 from ocppd.bus.local import LocalBus
 from ocppd.errors import StorageUnavailable
+from ocppd.storage.idempotency import NOBODY
 from ocppd.storage.records.idempotency import KEY_LIFE_MS, Claim
 from ocppd.storage.sql_storage import SqlStorage
+from ocppd.storage.unit import Unit
 from support.peer import raw, within
 from support.rest import Answered, Served, silent
 
@@ -33,6 +35,16 @@ async def served() -> AsyncIterator[Served]:
 async def sent(served: Served, query: str = "", body: Any = None, key: str = "k1", action: str = "ClearCache") -> Answered:
     """A command with a key."""
     return await served.command(action, body, query, Idempotency_Key=key)
+
+
+async def kept(served: Served) -> list[Any]:
+    """Who works at the requests whose keys are on record, in their order, and what they were answered."""
+
+    def read(unit: Unit) -> list[Any]:
+        rows = unit.connection.exec_driver_sql("SELECT node, status FROM idempotency_keys ORDER BY key")
+        return [tuple(row) for row in rows]
+
+    return await served.storage.write(read)
 
 
 async def count(served: Served) -> int:
@@ -196,6 +208,34 @@ async def test_records_that_fail_between(served: Served) -> None:
     served.storage.call_accepted = accept  # type: ignore[method-assign]
     answer = await sent(served)
     assert (answer.status, (await sent(served)).body, await count(served)) == (202, answer.body, 1)
+
+
+@ensure
+async def test_records_that_fail_at_the_end(served: Served) -> None:
+    """An answer that could not be kept is kept once the records are back; so is that nobody knows of an effect.
+
+    Else other nodes would take the request for one that is carried out as long as this node lives.
+    """
+
+    is_back = False
+
+    def unless_away(write: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: write(*arguments) if is_back else fail(StorageUnavailable("away"))
+
+    storage, records = served.storage, served.storage.idempotency
+    records.answer = unless_away(records.answer)  # type: ignore[method-assign]
+    records.leave = unless_away(records.leave)  # type: ignore[method-assign]
+    first = await sent(served)
+    storage.call_accepted = unless_away(storage.call_accepted)  # type: ignore[method-assign]
+    assert (await sent(served, key="k2")).status == 503
+    served.system.retry()
+    held = await kept(served)
+    assert [status for _, status in held] == [None, None], "they are not back yet"
+    is_back = True
+    served.system.retry()
+    assert await kept(served) == [(held[0][0], 202), (NOBODY, None)]
+    again = await sent(served)
+    assert (again.headers["idempotency-replayed"], again.body) == ("true", first.body)
 
 
 @ensure

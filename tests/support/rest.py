@@ -183,6 +183,7 @@ class Served:
             version="0",
             ready=lambda: self.is_ready,
             takes_commands=lambda: self.is_ready,
+            keep=self.system.keep,
             files=None if files is None else files(self.storage),
         )
         site = Site(make_resource(self.api), requestFactory=ApiRequest, timeout=None)

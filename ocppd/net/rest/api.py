@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -148,6 +148,7 @@ class Api:
     """The central system as the HTTP API sees it.
 
     `ready` says whether the daemon has started and is not stopping, `takes_commands` whether what it accepts is carried out.
+    `keep` is given a write that the records have refused, by a name: it is done as soon as they take it.
     """
 
     chargers: Chargers
@@ -172,5 +173,6 @@ class Api:
     version: str
     ready: Callable[[], bool]
     takes_commands: Callable[[], bool]
+    keep: Callable[[str, Callable[[], Deferred[Any]]], None]
     #: None: this daemon has none.
     files: FileRoom | None = None

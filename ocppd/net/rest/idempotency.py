@@ -80,18 +80,18 @@ class Once:
         return claimed
 
     async def _carry_out(self, key: str, incoming: Incoming, handle: Handle, *, abandoned: bool) -> Response:
-        reference = str(incoming.reference)
+        records, reference = self._api.storage.idempotency, str(incoming.reference)
         try:
             found = await self._found(reference) if abandoned else None
             answer = found or await handle(incoming)
-        except OcppdError as error:
+        except Exception as error:
             # Where the records could not be reached nobody knows what was written: the next one finds out by the reference.
-            if is_known(error) and not isinstance(error, StorageUnavailable):
-                await self._record(self._api.storage.idempotency.release(EVERYBODY, key, reference))
+            end = records.release if _had_no_effect(error) else records.leave
+            await self._record(key, lambda: end(EVERYBODY, key, reference))
             raise
         else:
-            kept = self._api.storage.idempotency.answer(EVERYBODY, key, reference, _kept(answer))
-            await self._record(kept)
+            kept = _kept(answer)
+            await self._record(key, lambda: records.answer(EVERYBODY, key, reference, kept))
             return answer
         finally:
             self._running.discard(key)
@@ -104,12 +104,17 @@ class Once:
             return None
         return await answered(self._api, succeed(message), 0)
 
-    @staticmethod
-    async def _record(written: Deferred[None]) -> None:
+    async def _record(self, key: str, write: Callable[[], Deferred[None]]) -> None:
+        """Write now, or as soon as the records take it: until then other nodes take the request for one that is carried out."""
+
+        def write_again() -> Deferred[None]:
+            return succeed(None) if key in self._running else write()
+
         try:
-            await written
+            await write()
         except StorageUnavailable:
-            log.warn("what a request with an Idempotency-Key was answered could not be kept")
+            log.warn("what became of a request with an Idempotency-Key cannot be recorded now, and will be")
+            self._api.keep(f"request {key}", write_again)
 
 
 REFUSALS: Final[Mapping[Claim, type[OcppdError]]] = {
@@ -135,6 +140,10 @@ def fingerprint_of(request: Any) -> str:
     for part in parts:
         digest.update(b"%d:%b" % (len(part), part))
     return digest.hexdigest()
+
+
+def _had_no_effect(error: Exception) -> bool:
+    return isinstance(error, OcppdError) and is_known(error) and not isinstance(error, StorageUnavailable)
 
 
 def _kept(answer: Response) -> KeptAnswer:

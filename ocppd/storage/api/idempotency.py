@@ -21,6 +21,9 @@ class IdempotencyRecords(Protocol):
     def answer(self, scope: str, key: str, reference: str, answer: KeptAnswer) -> Deferred[None]:
         """Keep what the request was answered."""
 
+    def leave(self, scope: str, key: str, reference: str) -> Deferred[None]:
+        """This node works at the request no more, and knows nothing of its effect: whoever has it next is to find out."""
+
     def release(self, scope: str, key: str, reference: str) -> Deferred[None]:
         """The request has had no effect: forget its key."""
 
