@@ -6,7 +6,7 @@ streams are /dev/null long before a port or a database can fail:
 - `Terminal` keeps a duplicate of stderr over twistd's fork, until the start has succeeded;
 - `Daemon` writes a StartFailed there and to the log, then raises it, so that twistd removes its pidfile;
 - twistd's parent process, which waits for its child, is kept from adding its own text to ours, and waits until the
-  child has gone, so that nothing of it is left when the command returns.
+  child has gone, so that nothing of it is left when the command returns. It does not wait for a child that has died.
 
 Any other exception is a bug and keeps what twistd does with it.
 """
@@ -39,6 +39,8 @@ STATUS_BYTES = 100
 CLOCK_STEP_S = 2
 #: A child that has reported its failure has a pidfile to remove and an interpreter to end.
 LAST_STEPS_S = 10
+#: A child that has ended without a report.
+GONE = "the daemon has ended before it had started; its log may say why"
 
 
 def one_line(error: Exception | str) -> str:
@@ -113,9 +115,15 @@ class Terminal:
         with contextlib.suppress(OSError):
             os.write(self._stderr, (line + "\n").encode("utf-8", "backslashreplace"))
 
+    def wait_for(self, pipe: int) -> bool:
+        """Wait until something can be read from `pipe`; False where no other process holds the terminal any more."""
+        self._close(self._alive)
+        return pipe in select.select([pipe, self._lifeline], [], [])[0]
+
     def wait_for_others(self) -> None:
         """Wait until no other process holds the terminal, at most `LAST_STEPS_S` seconds, and let it go."""
-        self._close(self._alive)
+        if self._alive in self._held:
+            self._close(self._alive)
         select.select([self._lifeline], [], [], LAST_STEPS_S)
         self.close()
 
@@ -178,7 +186,8 @@ class Daemon(Service):
         self._step(lambda: self._composed().startService())
         Service.startService(self)
         if self._terminal is not None:
-            self._terminal.close()
+            # Not before twistd's parent has been told: a terminal that was let go without a word is a child that has died.
+            self._reactor.callWhenRunning(self._terminal.close)
         self._log.info("{what} has started", what=self._what)
         self._reactor.callWhenRunning(self._take_signals)
 
@@ -241,7 +250,8 @@ def _quiet_for_start_failed(hook: ExceptHook) -> ExceptHook:
 def _silence_parent(terminal: Terminal) -> None:
     """Keep twistd's waiting parent process silent about a StartFailed, whose line is on the terminal already.
 
-    The one private part of Twisted in this module is `UnixApplicationRunner._waitForStart`. Where it is missing, a
+    It holds the writing end of its child's pipe itself, and would wait for ever for one that ends without a word: killed, or by
+    `sys.exit`. The one private part of Twisted in this module is `UnixApplicationRunner._waitForStart`. Where it is missing, a
     daemon that fails to start prints twistd's own text below our line.
     """
     try:
@@ -254,6 +264,10 @@ def _silence_parent(terminal: Terminal) -> None:
         return
 
     def wait_silently(self: Any, read_pipe: int) -> Any:
+        if not terminal.wait_for(read_pipe):
+            terminal.write(one_line(GONE))
+            terminal.close()
+            return 1
         status = os.read(read_pipe, STATUS_BYTES)
         if not status.startswith(START_FAILED_MARK):
             return wait(self, _pipe_with(status))

@@ -125,6 +125,14 @@ def test_failed_start(case: FailingStart, foreground: bool, directory: Path) -> 
     assert set(directory.glob("*.pid")) == before
 
 
+def test_daemon_that_dies_at_its_start(directory: Path) -> None:
+    """A daemon that ends before it can say anything, as one that is killed does: the command ends too, with one line."""
+    (directory / "dying.py").write_text("import os\nos._exit(3)\n", encoding="utf-8")
+    ended = run(directory, foreground=False, options=("--port", str(free_port()), "--handlers", "dying:Handlers"))
+    assert ended.returncode == 1
+    assert ended.stderr == "ocppd: the daemon has ended before it had started; its log may say why\n"
+
+
 @FORMS
 def test_failed_start_is_in_the_log(foreground: bool, directory: Path) -> None:
     """What stderr says about a failed start is one critical line of the log as well."""

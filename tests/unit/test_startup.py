@@ -139,11 +139,13 @@ class StartTests(DaemonCase):
         self.assertEqual(len(list(IService(application))), 1)
 
     def test_terminal_is_let_go(self) -> None:
-        """After the start nothing holds the terminal any more: whoever waits on it goes on."""
+        """After the start nothing holds the terminal any more, but not before twistd has told its parent of it."""
         daemon = self.daemon(Steps)
         reading = self.under_twistd(daemon)
         daemon.privilegedStartService()
         daemon.startService()
+        self.assertRaises(BlockingIOError, os.read, reading, 10)
+        self.reactor.turn()
         self.assertEqual(os.read(reading, 10), b"")
 
     def test_signals(self) -> None:
@@ -289,6 +291,20 @@ class ParentTests(DaemonCase):
             self.ready.append(real(read, write, errors, timeout)[0])
 
         return wait
+
+    def test_child_that_has_died(self) -> None:
+        """A child that has ended without a word is status 1 and one line, though the pipe from it is still open here."""
+        printed, stderr = os.pipe()
+        silent, never_written = os.pipe()
+        os.set_blocking(silent, False)
+        startup._silence_parent(Terminal(stderr))
+        try:
+            runner: Any = UnixApplicationRunner.__new__(UnixApplicationRunner)
+            self.assertEqual(runner._waitForStart(silent), 1)
+            self.assertEqual(os.read(printed, 1000), f"ocppd: {startup.GONE}\n".encode())
+        finally:
+            for descriptor in (printed, silent, never_written):
+                os.close(descriptor)
 
     def test_started(self) -> None:
         """A daemon that has started is status 0."""
