@@ -38,7 +38,7 @@ def load_handlers(spec: str, directories: Sequence[Path]) -> tuple[CentralSystem
     warnings = tuple(f"{handlers.__qualname__}.{name.name} is never called: {name.reason}" for name in check_names(handlers))
     try:
         made = handlers()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StartFailed(f"--handlers {spec}: making a {class_name} failed: {_where(error)}") from error
     check_signatures(made)
     vendors.check_vendor_methods(made)
@@ -69,7 +69,7 @@ def _load_file(spec: str, name: str, directories: Sequence[Path]) -> ModuleType:
     sys.modules[module_spec.name] = module
     try:
         module_spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StartFailed(f"--handlers {spec}: importing it failed: {_where(error)}") from error
     return module
 
@@ -83,7 +83,7 @@ def _load_module(spec: str, name: str, directories: Sequence[Path]) -> ModuleTyp
             searched = ", ".join([*(str(directory) for directory in directories), "Python's own path"])
             raise StartFailed(f"--handlers {spec}: no module named {error.name}; searched {searched}") from error
         raise StartFailed(f"--handlers {spec}: importing it failed: {_where(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StartFailed(f"--handlers {spec}: importing it failed: {_where(error)}") from error
 
 
@@ -105,5 +105,5 @@ def _where(error: BaseException) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    """Whether a line is of Python's import, or of the decorator that found the mistake."""
-    return filename.startswith("<frozen ") or filename == vendors.__file__
+    """Whether a line is of Python's import, of the decorator that found the mistake, or of this module."""
+    return filename.startswith("<frozen ") or filename in (vendors.__file__, __file__)

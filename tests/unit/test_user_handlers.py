@@ -124,6 +124,7 @@ class LoaderTests(SynchronousTestCase):
             ("broken_import", "\nimport not_there_at_all\n", "No module named 'not_there_at_all'"),
             ("broken_syntax", "\ndef (:\n", "SyntaxError"),
             ("broken_value", "\n1 / 0\n", "ZeroDivisionError: division by zero"),
+            ("broken_exit", "\nraise SystemExit('no settings')\n", "SystemExit: no settings"),
         ):
             self.write(self.config / f"{name}.py", text)
             for spec in (f"{name}:Mine", f"{name}.py:Mine"):
@@ -134,6 +135,10 @@ class LoaderTests(SynchronousTestCase):
         init = "\n    def __init__(self):\n        raise KeyError('x')\n"
         self.write(self.config / "broken_init.py", GOOD.format(where="") + init)
         self.assertIn("making a Mine failed: KeyError: 'x'", self.fails("broken_init:Mine"))
+        self.write(self.config / "exit_init.py", GOOD.format(where="") + init.replace("KeyError('x')", "SystemExit(5)"))
+        self.assertIn("making a Mine failed: SystemExit: 5", self.fails("exit_init:Mine"))
+        self.write(self.config / "wide_init.py", GOOD.format(where="") + "\n    def __init__(self, more): pass\n")
+        self.assertNotIn("user_handlers.py", self.fails("wide_init:Mine"))
 
     def test_forms_that_are_none(self) -> None:
         """What is no form at all is told what forms there are."""
