@@ -49,13 +49,18 @@ def one_line(error: Exception | str) -> str:
 
 
 def check_twistd(options: Mapping[str, Any]) -> None:
-    """Find what twistd itself would fail at with many lines. Raises StartFailed."""
+    """Find what twistd itself would fail at with many lines, or with none on stderr. Raises StartFailed."""
     rundir = options.get("rundir") or "."
     if not os.path.isdir(rundir):
         raise StartFailed(f"--rundir {rundir}: there is no such directory")
+    another = options.get("uid") not in (None, os.getuid()) or options.get("gid") not in (None, os.getgid())
+    if another and os.geteuid() != 0:
+        raise StartFailed("--uid and --gid: only root can run a daemon as another user or group")
     pidfile = options.get("pidfile")
     if not pidfile:
         return
+    if os.path.isdir(pidfile):
+        raise StartFailed(f"the pidfile {pidfile} is a directory; choose another one with --pidfile")
     try:
         with open(pidfile, encoding="ascii", errors="replace") as opened:
             pid = int(opened.read())

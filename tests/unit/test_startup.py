@@ -333,7 +333,7 @@ class CheckTests(SynchronousTestCase):
         self.directory.mkdir()
         self.pidfile = self.directory / "twistd.pid"
 
-    def check(self, **options: str) -> None:
+    def check(self, **options: str | int) -> None:
         check_twistd({"pidfile": str(self.pidfile), "rundir": ".", **options})
 
     def test_nothing_wrong(self) -> None:
@@ -386,6 +386,14 @@ class CheckTests(SynchronousTestCase):
         """A directory that is not there."""
         self.assertIn("--pidfile", str(self.assertRaises(StartFailed, self.check, pidfile=str(self.directory / "no/x.pid"))))
         self.assertIn("--rundir", str(self.assertRaises(StartFailed, self.check, rundir=str(self.directory / "no"))))
+        self.assertIn("is a directory", str(self.assertRaises(StartFailed, self.check, pidfile=str(self.directory))))
+
+    def test_another_user(self) -> None:
+        """Only root becomes another user or group; to name oneself is no change."""
+        self.patch(os, "geteuid", lambda: 1000)
+        self.check(uid=os.getuid(), gid=os.getgid())
+        for options in ({"uid": os.getuid() + 1}, {"gid": os.getgid() + 1}):
+            self.assertIn("only root", str(self.assertRaises(StartFailed, self.check, **options)))
 
     def test_one_line(self) -> None:
         """Whatever an error says, it is one line."""
