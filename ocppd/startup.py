@@ -163,6 +163,7 @@ class Daemon(Service):
         self._service: Any = None
         self._error: StartFailed | None = None
         self._told_to_stop = False
+        self._privileged = False
         try:
             self._service = make()
         except StartFailed as error:
@@ -183,11 +184,14 @@ class Daemon(Service):
 
     def privilegedStartService(self) -> None:
         """Raises StartFailed, reported."""
+        self._privileged = True
         self._step(lambda: self._composed().privilegedStartService())
         Service.privilegedStartService(self)
 
     def startService(self) -> None:
-        """Raises StartFailed, reported."""
+        """Raises StartFailed, reported. `twist`, and whoever else starts services, has no step before this one."""
+        if not self._privileged:
+            self.privilegedStartService()
         self._step(lambda: self._composed().startService())
         Service.startService(self)
         if self._terminal is not None:

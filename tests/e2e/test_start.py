@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from support.daemon import Foreground, free_port, run, wait_for_end, write_configuration
+from support.daemon import PATIENCE_S, TWISTD, Foreground, environment, free_port, run, wait_for_end, write_configuration
 
 FORMS = pytest.mark.parametrize("foreground", [True, False], ids=["foreground", "daemon"])
 #: Stands in options for a port that is taken, and for one that is free.
@@ -153,6 +154,20 @@ def test_start_and_stop_in_the_foreground(directory: Path) -> None:
     assert (status, stderr) == (0, "")
     assert "Traceback" not in log
     assert not (directory / "twistd.pid").exists()
+
+
+def test_start_and_stop_by_twist(directory: Path) -> None:
+    """Twisted's other command, which has no privileged step and logs by itself, starts and stops it too."""
+    port = free_port()
+    command = [str(TWISTD.with_name("twist")), "ocppd", "--port", str(port)]
+    with subprocess.Popen(command, cwd=directory, env=environment(), stdout=subprocess.PIPE, text=True) as twist:
+        assert twist.stdout is not None
+        log = next((line for line in twist.stdout if "Starting reactor" in line), "")
+        assert log, "twist has ended"
+        assert is_healthy(port)
+        twist.send_signal(signal.SIGTERM)
+        twist.communicate(timeout=PATIENCE_S)
+    assert twist.returncode == 0
 
 
 def test_start_and_stop_as_a_daemon(directory: Path) -> None:

@@ -159,10 +159,10 @@ class StartTests(DaemonCase):
             signal.raise_signal(first)
             self.assertEqual(self.reactor.stopped, 0)
             self.reactor.turn()
-            self.assertEqual((self.reactor.stopped, inner.steps), (1, ["start"]))
+            self.assertEqual((self.reactor.stopped, inner.steps), (1, ["privileged", "start"]))
             signal.raise_signal(signal.SIGTERM)
             self.reactor.turn()
-            self.assertEqual((self.reactor.stopped, inner.steps), (1, ["start", "hurry"]))
+            self.assertEqual((self.reactor.stopped, inner.steps), (1, ["privileged", "start", "hurry"]))
 
     def test_signal_while_it_stops_by_itself(self) -> None:
         """A signal that comes when the service is stopping already hurries it."""
@@ -173,7 +173,7 @@ class StartTests(DaemonCase):
         daemon.stopService()
         signal.raise_signal(signal.SIGTERM)
         self.reactor.turn()
-        self.assertEqual((self.reactor.stopped, inner.steps), (0, ["start", "stop", "hurry"]))
+        self.assertEqual((self.reactor.stopped, inner.steps), (0, ["privileged", "start", "stop", "hurry"]))
 
     def test_ignored_sigint(self) -> None:
         """Where SIGINT is ignored, as in a worker, it stays so."""
