@@ -66,7 +66,8 @@ twistd becomes a daemon that logs to twistd.log; see twistd --help.
 """
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
-_ENDPOINT = re.compile(r"[a-z][a-z0-9_-]*:.*", re.DOTALL)
+#: No URL: for a Service named ocppd Kubernetes sets OCPPD_PORT to tcp://10.0.0.1:9033.
+_ENDPOINT = re.compile(r"(?:unix:|[a-z][a-z0-9_-]*:(?!//)).*", re.DOTALL)
 #: module:Class, package.module.Class, path/to/file.py:Class.
 _HANDLERS = re.compile(r"(?:[^\W\d]\w*(?:\.[^\W\d]\w*)*|.+\.py):[^\W\d]\w*|[^\W\d]\w*(?:\.[^\W\d]\w*)+", re.DOTALL)
 _DATABASE = re.compile(r"[a-z][a-z0-9+_]*://.*", re.DOTALL)

@@ -170,6 +170,7 @@ class RefusedTests(SynchronousTestCase):
             ("port", "-1", "expected a port"),
             ("port", "http", "expected a port"),
             ("port", "9033 ", "expected a port"),
+            ("port", "tcp://10.0.0.1:9033", "expected a port"),
             ("config", "a\0b", "expected a file name"),
             ("database", "ocppd.sqlite", "expected a database URL"),
             ("handlers", "Handlers", "module:Class"),
