@@ -203,7 +203,7 @@ class Options(usage.Options):
             redis=self._value("redis", _redis, None),
             workers=self._value("workers", _workers, "1"),
             node=self._value("node", _node, None),
-            unsafe_database=bool(self["unsafe-database"]) or self.environ.get("OCPPD_UNSAFE_DATABASE") == "1",
+            unsafe_database=bool(self["unsafe-database"]) or self._unsafe_by_variable(),
             drain_s=self._value("drain", _seconds(0, LONGEST_DRAIN_S), "0"),
             **{each.member: self._value(each.name, each.check, None) for each in FILE_ROOM_OPTIONS if self._is_given(each.name)},
         )
@@ -257,6 +257,12 @@ class Options(usage.Options):
         if value not in ("", "gateway"):
             raise usage.UsageError("OCPPD_OPEN_API: expected gateway, or no such variable")
         return value == "gateway"
+
+    def _unsafe_by_variable(self) -> bool:
+        value = self.environ.get("OCPPD_UNSAFE_DATABASE", "")
+        if value not in ("", "0", "1"):
+            raise usage.UsageError("OCPPD_UNSAFE_DATABASE: expected 1, or no such variable")
+        return value == "1"
 
     def _hint(self, error: str) -> str:
         """`; did you mean --port?` for an option that does not exist."""

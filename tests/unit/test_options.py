@@ -201,6 +201,10 @@ class RefusedTests(SynchronousTestCase):
         """A variable that opens the API to someone is not guessed at."""
         self.assertIn("OCPPD_OPEN_API: expected gateway", self.refused(env={"OCPPD_OPEN_API": "true"}))
 
+    def test_unsafe_database(self) -> None:
+        """What is neither yes nor no is not taken for a no."""
+        self.assertIn("OCPPD_UNSAFE_DATABASE: expected 1", self.refused(env={"OCPPD_UNSAFE_DATABASE": "true"}))
+
     def test_unknown_options(self) -> None:
         """An option that does not exist is answered with the one that was meant."""
         self.assertIn("did you mean --database?", self.refused("--databse", "x"))
