@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from OpenSSL import SSL, crypto
+from twisted.internet.error import VerifyError
 from twisted.internet.interfaces import IOpenSSLContextFactory
 from zope.interface import implementer
 
 from ocppd.errors import StartFailed
 
 ATTRIBUTE: Final = "_sslContextFactory"
+#: A file of a key or certificate that is missing, is no PEM, has a passphrase, or does not go with the others.
+FILE_ERRORS: Final = (OSError, VerifyError, crypto.Error, SSL.Error)
 
 
 @implementer(IOpenSSLContextFactory)
@@ -44,9 +48,17 @@ class Certificates:
         self._context = _context(self._parse())
 
 
+def reason_of(error: Exception) -> str:
+    """What is wrong with a file, as one line; OpenSSL's own errors are lists of tuples."""
+    if isinstance(error, crypto.Error | SSL.Error) and error.args and error.args[0]:
+        *_, (_, _, reason) = error.args[0]
+        return f"{reason} (it must be PEM without a passphrase)"
+    return str(error)
+
+
 def _context(endpoint: Any) -> Any:
     """The OpenSSL context of an endpoint. Raises StartFailed where key and certificate do not fit, say."""
     try:
         return getattr(endpoint, ATTRIBUTE).getContext()
     except Exception as error:  # whatever OpenSSL and its wrappers make of a wrong file
-        raise StartFailed(f"the key or the certificate cannot be used: {error}") from error
+        raise StartFailed(f"the key or the certificate cannot be used: {reason_of(error)}") from error

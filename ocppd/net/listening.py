@@ -14,7 +14,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.python.failure import Failure
 
 from ocppd.errors import StartFailed
-from ocppd.net.certificates import Certificates
+from ocppd.net.certificates import FILE_ERRORS, Certificates, reason_of
 
 #: A reconnect storm must fit into the kernel's queue (C-5); the kernel may cap it lower.
 BACKLOG: Final = 4096
@@ -88,6 +88,8 @@ def parse_endpoint(endpoint: str, reactor: Any) -> Any:
     """A server endpoint of Twisted. Raises StartFailed."""
     try:
         return serverFromString(reactor, endpoint)
+    except FILE_ERRORS as error:
+        raise StartFailed(f"--port {endpoint}: its key or its certificate cannot be used: {reason_of(error)}") from error
     except Exception as error:  # whatever the parser of this kind of endpoint makes of a wrong one
         raise StartFailed(f"--port {endpoint}: this is no endpoint that Twisted understands ({error})") from error
 

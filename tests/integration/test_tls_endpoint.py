@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
+from ocppd.errors import StartFailed
+from ocppd.net.listening import parse_endpoint
 from support.central import Running
 from support.peer import Response, upgrade, within
 from support.tls import self_signed
@@ -86,6 +89,27 @@ async def test_a_new_certificate(daemon: Running, tmp_path: Path) -> None:
         assert await within(deferToThread(shown, daemon.port)) == renewed != first
         await within(deferToThread(secure.sendall, upgrade("/ocppj/1.6/CP1", OFFER)))
         assert (await within(deferToThread(secure.recv, 4096))).startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.parametrize(
+    ("broken", "text", "said"),
+    [
+        ("key.pem", None, "No such file or directory"),
+        ("cert.pem", b"nonsense", "no start line (it must be PEM without a passphrase)"),
+        ("cert.pem", self_signed()[1], "do not match"),
+    ],
+    ids=["missing", "nonsense", "of another"],
+)
+def test_a_file_that_cannot_be_used(tmp_path: Path, broken: str, text: bytes | None, said: str) -> None:
+    """The line of a start that fails by a key or a certificate says so, and takes nothing for a mistake in the endpoint."""
+    renew(tmp_path)
+    (tmp_path / broken).unlink()
+    if text is not None:
+        (tmp_path / broken).write_bytes(text)
+    endpoint = f"ssl:0:privateKey={tmp_path}/key.pem:certKey={tmp_path}/cert.pem"
+    with pytest.raises(StartFailed, match="its key or its certificate cannot be used") as failed:
+        parse_endpoint(endpoint, reactor)
+    assert said in str(failed.value)
 
 
 @ensure
