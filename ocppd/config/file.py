@@ -15,7 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -379,9 +379,10 @@ def _id_tag(node: _Node) -> IdTagSettings:
 def _date(node: _Node) -> str:
     text = node.text()
     try:
-        datetime.fromisoformat(text.strip())
-    except ValueError:
-        node.fail("expected a date and time such as 2027-01-31T12:00:00Z")
+        moment = datetime.fromisoformat(text.strip())
+        (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        node.fail("expected a date and time such as 2027-01-31T12:00:00Z, of the years 1 to 9999 in UTC")
     return text
 
 

@@ -285,6 +285,8 @@ class RefusedTests(ConfigurationCase):
             ("Status", "ConcurrentTx", "one of Accepted, Blocked"),
             ("Status", "accepted", "did you mean Accepted?"),
             ("ExpiryDate", "soon", "such as 2027-01-31T12:00:00Z"),
+            ("ExpiryDate", "0001-01-01T00:00:00+01:00", "of the years 1 to 9999 in UTC"),
+            ("ExpiryDate", "9999-12-31T23:59:59-01:00", "of the years 1 to 9999 in UTC"),
         ):
             tag = {"IdTag": "A", member: bad}
             self.assertRefused({"Chargers": [], "IdTags": [tag]}, f"IdTags[0].{member}", expected)
