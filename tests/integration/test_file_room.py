@@ -115,6 +115,24 @@ async def test_firmware_goes_in_and_out(served: Served) -> None:
 
 
 @ensure
+async def test_a_firmware_is_sent_again_with_its_key(served: Served) -> None:
+    """With an Idempotency-Key the same file is kept once; another file is 409 and not taken for it; a refused one has no key."""
+
+    async def put(data: bytes) -> Answered:
+        headers = {"Content-Type": OCTETS, "Idempotency-Key": "f1"}
+        return await served.request("POST", "/api/v1/files?name=fw.bin", data, headers)
+
+    assert (await put(bytes(LIMIT + 1))).slug == "body-too-large"
+    first, again = await put(FIRMWARE), await put(FIRMWARE)
+    assert (first.status, again.status, again.body) == (201, 201, first.body)
+    assert again.headers["idempotency-replayed"] == "true"
+    refused = await put(FIRMWARE[::-1])
+    assert (refused.status, refused.slug) == (409, "idempotency-key")
+    await until(lambda: _true(len(on_disk(served)) == 1))
+    assert (await served.get("/api/v1/files")).json["items"] == [first.json]
+
+
+@ensure
 async def test_a_charger_fetches_its_firmware(served: Served) -> None:
     """FD-01: the location that UpdateFirmware has gives the file from anywhere, whole and in ranges, and the job is told."""
     file = (await put_firmware(served)).json["id"]

@@ -186,6 +186,13 @@ class Upload:
 
     # Its end
 
+    async def digest(self) -> str:
+        """The whole body has come: what tells it from another. Raises what it is refused with; `stored` may be asked for then."""
+        await self._admitted
+        if self._failure is not None or self._landing is None:
+            raise self._failure or Interrupted("it was given up")
+        return await self._landing.digest()
+
     async def stored(self) -> StoredFile:
         """The whole body has come: the file on record. Raises what it is refused with."""
         self._whole = True

@@ -49,7 +49,7 @@ class Landing:
         self._file: BinaryIO | None = None
         self._pending: list[bytes] = []
         self._writing = False
-        self._idle: Deferred[None] | None = None
+        self._idle: list[Deferred[None]] = []
         self.failure: OcppdError | None = None
 
     def received(self, data: bytes) -> None:
@@ -83,18 +83,26 @@ class Landing:
         self._writing = False
         self._resume()
         self._pump()
-        if not self._writing and self._idle is not None:
-            idle, self._idle = self._idle, None
-            idle.callback(None)
+        if not self._writing:
+            idle, self._idle = self._idle, []
+            for each in idle:
+                each.callback(None)
 
     def _quiet(self) -> Deferred[None]:
         """Fires once nothing is being written."""
         quiet: Deferred[None] = Deferred()
         if self._writing:
-            self._idle = quiet
+            self._idle.append(quiet)
         else:
             quiet.callback(None)
         return quiet
+
+    async def digest(self) -> str:
+        """All bytes have come: their digest. Nothing is kept by that. Raises RoomFull, RoomBroken."""
+        await self._quiet()
+        if self.failure is not None:
+            raise self.failure
+        return self._digest.hexdigest()
 
     async def finish(self) -> Landed:
         """All bytes have come: make them durable under their name. Raises RoomFull, RoomBroken."""

@@ -74,7 +74,8 @@ class Once:
 
     async def _claim(self, key: str, incoming: Incoming) -> Claimed:
         records, now = self._api.storage.idempotency, now_ms(self._api.clock)
-        claimed = await records.claim(EVERYBODY, key, fingerprint_of(incoming.request), str(uuid.uuid4()), now)
+        fingerprint = fingerprint_of(incoming.request, await _content_of(incoming.request))
+        claimed = await records.claim(EVERYBODY, key, fingerprint, str(uuid.uuid4()), now)
         if claimed.claim in REFUSALS:
             raise REFUSALS[claimed.claim]()
         return claimed
@@ -133,9 +134,17 @@ def key_of(incoming: Incoming) -> str:
     return key
 
 
-def fingerprint_of(request: Any) -> str:
-    """What tells a request from another: method, path with query, type of the body, body."""
-    parts = (request.method, request.uri, request.getHeader(b"content-type") or b"", body_of(request))
+async def _content_of(request: Any) -> bytes:
+    """The body, or the digest of a file, which went to disk as it came. Raises what the file is refused with."""
+    if request.upload is None:
+        return body_of(request)
+    digest: str = await shielded(Deferred.fromCoroutine(request.upload.digest()))
+    return digest.encode()
+
+
+def fingerprint_of(request: Any, content: bytes) -> str:
+    """What tells a request from another: method, path with query, type of the body, and what it holds."""
+    parts = (request.method, request.uri, request.getHeader(b"content-type") or b"", content)
     digest = hashlib.sha256()
     for part in parts:
         digest.update(b"%d:%b" % (len(part), part))
