@@ -286,7 +286,7 @@ def passes(event: Event, which: EventFilter) -> bool:
 
 def _size(event: Event) -> int:
     message = event.message
-    return 0 if message is None else len(message.frame) + len(message.answer or "")
+    return 0 if message is None else message.characters
 
 
 def _log_bug(failure: Failure) -> None:

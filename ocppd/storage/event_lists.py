@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, Text, and_, bindparam, case, func, null, select
+from sqlalchemy import ColumnElement, Table, Text, and_, bindparam, func, select
 
 from ocppd.storage import filing
-from ocppd.storage.messages import RECORD, record_of
-from ocppd.storage.records import FRAME_LIMIT, Direction, Event, EventFilter, EventKind, Newest, Tail
+from ocppd.storage.messages import CUT, record_of
+from ocppd.storage.records import Direction, Event, EventFilter, EventKind, Newest, Tail
 from ocppd.storage.schema import events, messages
 from ocppd.storage.spellings import OldestRunning, ThisTransaction, one_of
 from ocppd.storage.unit import Unit
@@ -27,21 +27,9 @@ DIRECTIONS: Final = {kind: direction for direction, kind in KINDS.items()}
 
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 
-_FITS: Final = func.length(messages.c.frame) + func.coalesce(func.length(messages.c.answer), 0) <= FRAME_LIMIT
-
-
-def _cut(column: Any) -> Any:
-    """A column as `record_of` takes it, without a frame that is too large."""
-    if column.name not in ("frame", "answer"):
-        return column
-    return case((_FITS, column), else_="" if column.name == "frame" else null())
-
-
-_MESSAGE: Final = tuple(map(_cut, RECORD))
-_JOURNAL: Final = (_FITS, *_MESSAGE)
-_OTHERS: Final = select(
-    events.c.sequence, events.c.kind, events.c.charger, events.c.at_ms, events.c.members, _FITS, *_MESSAGE
-).select_from(events.outerjoin(messages, messages.c.sequence == events.c.message))
+_OTHERS: Final = select(events.c.sequence, events.c.kind, events.c.charger, events.c.at_ms, events.c.members, *CUT).select_from(
+    events.outerjoin(messages, messages.c.sequence == events.c.message)
+)
 
 #: Which numbers of a table are wanted.
 Bound = Callable[[ColumnElement[int]], ColumnElement[bool]]
@@ -97,10 +85,10 @@ def _read(unit: Unit, which: EventFilter, bound: Bound, limit: int, *, newest_fi
 
 def _query(unit: Unit, table: Table, which: EventFilter, conditions: list[ColumnElement[bool]], bound: Bound) -> Any:
     if table is messages and which.charger is not None:
-        return filing.of_charger(unit.dialect, messages, _JOURNAL, {"charger": which.charger}, conditions, bound)
+        return filing.of_charger(unit.dialect, messages, CUT, {"charger": which.charger}, conditions, bound)
     if which.charger is not None:
         conditions.append(table.c.charger == which.charger)
-    columns = select(*_JOURNAL) if table is messages else _OTHERS
+    columns = select(*CUT) if table is messages else _OTHERS
     return columns.where(bound(table.c.sequence), *conditions)
 
 

@@ -5,13 +5,14 @@ A message of a charger is written once, with its answer. The life of a call of o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, false, func, insert, literal_column, null, select, update
+import msgspec
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, false, func, insert, literal_column, null, select, update
 
 from ocppd.storage import events, filing, quarantine
-from ocppd.storage.records import Direction, Inbound, MessageFilter, MessageRecord, MessageState
+from ocppd.storage.records import FRAME_LIMIT, PAGE_CHARACTERS, Direction, Inbound, MessageFilter, MessageRecord, MessageState
 from ocppd.storage.schema import IS_FROM_CHARGER, IS_OUR_CALL, IS_PENDING, messages
 from ocppd.storage.unit import Statement, Unit, values_of
 
@@ -35,6 +36,19 @@ RECORD = (
     messages.c.origin,
     messages.c.transaction_id,
 )
+_FITS: Final = func.length(messages.c.frame) + func.coalesce(func.length(messages.c.answer), 0) <= FRAME_LIMIT
+
+
+def _cut(column: Any) -> Any:
+    """A column as `record_of` takes it, without a frame that is too large."""
+    if column.name not in ("frame", "answer"):
+        return column
+    return case((_FITS, column), else_="" if column.name == "frame" else null())
+
+
+#: Whether the frames are there, and what `record_of` makes a record of.
+CUT: Final = (_FITS, *map(_cut, RECORD))
+_FRAMES = Statement(select(messages.c.frame, messages.c.answer).where(messages.c.sequence == bindparam("the_sequence")))
 
 #: The newest of the journal, among which a message is found by the id that its charger gave it: no index has those, which
 #: are as random as they are many, and not one charger's alone.
@@ -149,12 +163,28 @@ def list_messages(unit: Unit, which: MessageFilter, after: int | None, limit: in
     below = FAR if after is None else after
     query: Any
     if which.charger is None:
-        query = select(*RECORD).where(messages.c.sequence < below, *conditions)
+        query = select(*CUT).where(messages.c.sequence < below, *conditions)
     else:
         keys = {"charger": which.charger}
-        query = filing.of_charger(unit.dialect, messages, RECORD, keys, conditions, lambda number: number < below)
+        query = filing.of_charger(unit.dialect, messages, CUT, keys, conditions, lambda number: number < below)
     query = query.order_by(filing.SEQUENCE.desc()).limit(limit)
-    return [record_of(row) for row in unit.connection.execute(query)]
+    return _page(unit, unit.connection.execute(query).all())
+
+
+def _page(unit: Unit, rows: Iterable[Row[Any]]) -> list[MessageRecord]:
+    """As many of these as a page holds; large frames, which are not in them, are read one by one."""
+    found: list[MessageRecord] = []
+    characters = 0
+    for row in rows:
+        record = record_of(row[1:])
+        if not row[0]:
+            frame, answer = unit.one(_FRAMES, {"the_sequence": record.sequence})
+            record = msgspec.structs.replace(record, frame=frame, answer=answer)
+        found.append(record)
+        characters += record.characters
+        if characters >= PAGE_CHARACTERS:
+            break
+    return found
 
 
 def _conditions(which: MessageFilter) -> Iterator[ColumnElement[bool]]:

@@ -6,6 +6,7 @@ import pytest
 import pytest_twisted
 
 from ocppd.storage.records import (
+    PAGE_CHARACTERS,
     CallEnd,
     Direction,
     MessageFilter,
@@ -238,3 +239,18 @@ async def test_messages_are_listed_newest_first(storage: SqlStorage) -> None:
     assert await listed(direction=Direction.TO_CHARGER) == ["c1"]
     assert await listed(state=MessageState.QUEUED) == ["c1"]
     assert await listed(since_ms=NOON_MS + 2, until_ms=NOON_MS + 3) == [beat.message_id]
+
+
+@pytest.mark.parametrize("charger", [None, "CP1"])
+@pytest_twisted.ensureDeferred
+async def test_a_list_ends_where_its_frames_are_too_many(storage: SqlStorage, charger: str | None) -> None:
+    """Large frames are in the list, whole, and end it; the next one goes on, so that none is left out."""
+    half = "x" * (PAGE_CHARACTERS // 2)
+    for number in range(5):
+        await storage.message_received(inbound(message_id=str(number), frame=half if number else "small", answer=f"a{number}"))
+    which, after, pages = MessageFilter(charger=charger), None, []
+    while found := await storage.list_messages(which, after, 10):
+        pages.append([record.message_id for record in found])
+        assert all((record.frame, record.answer) == (half, f"a{record.message_id}") for record in found if record.sequence > 1)
+        after = found[-1].sequence
+    assert pages == [["4", "3"], ["2", "1"], ["0"]]

@@ -207,6 +207,18 @@ async def test_messages(served: Served) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_large_messages(served: Served) -> None:
+    """A page has no more than some of them, whatever its limit, and leads on to the others."""
+    link = await served.connect("CP1")
+    large = [{"timestamp": "2026-03-01T12:00:00Z", "sampledValue": [{"value": "1", "format": "Raw"}] * 90_000}]
+    for number in range(4):
+        await link.ask(call("MeterValues", {"connectorId": 1, "meterValue": large}, str(number)))
+    found = await pages(served, "/api/v1/messages?action=MeterValues&limit=500")
+    assert [[message["messageId"] for message in page] for page in found[:2]] == [["3", "2"], ["1", "0"]]
+    assert found[0][0]["request"]["meterValue"] == large
+
+
+@pytest_twisted.ensureDeferred
 async def test_messages_in_memory(served: Served) -> None:
     """Heartbeats are found with durable=false, of one charger, newest first; they are marked as not durable."""
     link = await served.connect("CP1")

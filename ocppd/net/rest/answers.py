@@ -40,10 +40,15 @@ def list_answer(items: Sequence[Any], following: str | None) -> Response:
     return json_answer({"items": items, "next": following})
 
 
-def page_answer(rows: Sequence[T], limit: int, shape: Callable[[T], Any], position: Callable[[T], object]) -> Response:
-    """The first `limit` of `rows`; where there are more, the cursor is the position of the last one shown."""
+def page_answer(
+    rows: Sequence[T], limit: int, shape: Callable[[T], Any], position: Callable[[T], object], *, cut: bool = False
+) -> Response:
+    """The first `limit` of `rows`; where there are more, the cursor is the position of the last one shown.
+
+    `cut`: there may be more than `rows`, however few these are.
+    """
     shown = rows[:limit]
-    following = encode_cursor(str(position(shown[-1]))) if len(rows) > limit else None
+    following = encode_cursor(str(position(shown[-1]))) if cut or len(rows) > limit else None
     return list_answer([shape(row) for row in shown], following)
 
 

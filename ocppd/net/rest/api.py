@@ -137,7 +137,7 @@ class Lists(IdTags, Protocol):
         """In order of arrival, from the sequence `after` on (that one included)."""
 
     def list_messages(self, which: MessageFilter, after: int | None, limit: int) -> Deferred[list[MessageRecord]]:
-        """Newest first, below the sequence `after`."""
+        """Newest first, below the sequence `after`; the list ends with the one whose frames make up `PAGE_CHARACTERS`."""
 
     def list_events(self, which: EventFilter, after: int | None, limit: int) -> Deferred[list[Event]]:
         """Newest first, below the number `after`."""

@@ -231,7 +231,7 @@ class MessageRecords(Protocol):
         """Our call of that id, else the newest message of a charger with that id."""
 
     def list_messages(self, which: MessageFilter, after: int | None, limit: int) -> Deferred[list[MessageRecord]]:
-        """Newest first, below the sequence `after`."""
+        """Newest first, below the sequence `after`; the list ends with the one whose frames make up `PAGE_CHARACTERS`."""
 
 
 class EventRecords(Protocol):

@@ -28,7 +28,15 @@ from ocppd.storage.records.chargers import (
 )
 from ocppd.storage.records.events import FRAME_LIMIT, Event, EventFilter, EventKind, Newest, Tail
 from ocppd.storage.records.id_tags import Change, Changed, Configured, Group, IdTag, IdTagFilter, Standing, UnknownIdTag
-from ocppd.storage.records.messages import FINAL_STATES, Direction, Inbound, MessageFilter, MessageRecord, MessageState
+from ocppd.storage.records.messages import (
+    FINAL_STATES,
+    PAGE_CHARACTERS,
+    Direction,
+    Inbound,
+    MessageFilter,
+    MessageRecord,
+    MessageState,
+)
 from ocppd.storage.records.transactions import (
     UNREADABLE_FLAG,
     UNREADABLE_MS,
@@ -49,6 +57,7 @@ from ocppd.storage.records.transactions import (
 __all__ = [
     "FINAL_STATES",
     "FRAME_LIMIT",
+    "PAGE_CHARACTERS",
     "UNREADABLE_FLAG",
     "UNREADABLE_MS",
     "Acceptance",

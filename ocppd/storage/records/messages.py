@@ -11,6 +11,9 @@ import msgspec
 from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.storage.records.quarantine import Quarantined
 
+#: Characters of frames that a page of messages has; one frame of a charger may have as many.
+PAGE_CHARACTERS = 4 * 1024 * 1024
+
 
 class Direction(StrEnum):
     """Who sent the CALL of a message."""
@@ -98,6 +101,11 @@ class MessageRecord(msgspec.Struct, frozen=True, gc=False):
     transaction_id: int | None = None
     #: What is to follow it, where that is known by how it came here; else it is to be looked for.
     follow_ups: tuple[FollowUp, ...] | None = None
+
+    @property
+    def characters(self) -> int:
+        """Of its frames."""
+        return len(self.frame) + len(self.answer or "")
 
 
 @dataclass(frozen=True, slots=True)

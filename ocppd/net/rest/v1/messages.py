@@ -14,7 +14,7 @@ from ocppd.net.rest.parameters import Page, boolean, choice, instant, page, sequ
 from ocppd.net.rest.problems import BadParameters
 from ocppd.net.rest.routing import Incoming, Route
 from ocppd.net.rest.waiting import shielded
-from ocppd.storage.records import Direction, MessageFilter, MessageRecord, MessageState
+from ocppd.storage.records import PAGE_CHARACTERS, Direction, MessageFilter, MessageRecord, MessageState
 
 #: What a query parameter is called in `MessageFilter`.
 FILTERS: Final = {
@@ -60,8 +60,9 @@ async def _journaled(api: Api, wanted: Page, which: MessageFilter) -> Response:
     after = None if wanted.after is None else wanted.after[0]
     rows = await api.storage.list_messages(which, after, wanted.limit + 1)
     follow_ups = await api.storage.follow_ups.of_messages([row.message_id for row in rows if followed(row)])
+    cut = sum(row.characters for row in rows) >= PAGE_CHARACTERS
     return page_answer(
-        rows, wanted.limit, lambda row: shapes.message(row, follow_ups.get(row.message_id, ())), lambda row: row.sequence
+        rows, wanted.limit, lambda row: shapes.message(row, follow_ups.get(row.message_id, ())), lambda row: row.sequence, cut=cut
     )
 
 
