@@ -13,7 +13,14 @@ from ocppd.central.handlers import Charger
 from ocppd.central.meter_values import registers_of
 from ocppd.central.watching import Watcher
 from ocppd.storage.api import Storage
-from ocppd.storage.records import MeterValueFilter, MeterValueRecord, TransactionFilter, TransactionRecord, TransactionState
+from ocppd.storage.records import (
+    MeterValueFilter,
+    MeterValueRecord,
+    TransactionFilter,
+    TransactionRecord,
+    TransactionState,
+    ends,
+)
 from ocppd.v16.core import StopTransactionRequest
 from ocppd.v16.types import Message
 
@@ -67,7 +74,7 @@ class Registers(Watcher):
         while count < MOST:
             some = await self._storage.list_meter_values(which, after, AT_ONCE)
             found += readings(some)
-            if len(some) < AT_ONCE:
+            if ends(some, AT_ONCE):
                 break
             count, after = count + len(some), some[-1].sequence + 1
         return found

@@ -6,14 +6,16 @@ REQUIREMENTS M-4, M-5, M-9. Samples are kept as they were sent; nobody here read
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, Text, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Table, Text, bindparam, case, func, literal_column, null, select
 
 from ocppd.storage import messages as journal
 from ocppd.storage.records import (
+    FRAME_LIMIT,
+    PAGE_CHARACTERS,
     UNREADABLE_MS,
     Inbound,
     MeterValueElement,
@@ -156,6 +158,10 @@ def _digest(element: MeterValueElement) -> bytes:
     return blake2b(element.samples.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
+_FEW_SAMPLES: Final = case((func.length(meter_values.c.samples) <= FRAME_LIMIT, meter_values.c.samples), else_=null())
+_SAMPLES: Final = Statement(select(meter_values.c.samples).where(meter_values.c.sequence == bindparam("the_sequence")))
+
+
 def list_meter_values(unit: Unit, which: MeterValueFilter, after: int | None, limit: int) -> list[MeterValueRecord]:
     """See `TransactionRecords.list_meter_values`. `since_ms` is included, `until_ms` is not."""
     columns = (
@@ -165,7 +171,7 @@ def list_meter_values(unit: Unit, which: MeterValueFilter, after: int | None, li
         meter_values.c.transaction_id,
         meter_values.c.timestamp_ms,
         meter_values.c.received_ms,
-        meter_values.c.samples,
+        _FEW_SAMPLES,
     )
     query = select(*columns).order_by(meter_values.c.sequence).limit(limit)
     if which.charger is None and which.transaction_id is None:
@@ -175,7 +181,22 @@ def list_meter_values(unit: Unit, which: MeterValueFilter, after: int | None, li
         # only those are then read, and not what they were found among.
         first = select(meter_values_of.c.sequence).where(*_conditions(meter_values_of, which, after))
         query = query.where(meter_values.c.sequence.in_(first.order_by(meter_values_of.c.sequence).limit(limit)))
-    return [_record(row) for row in unit.connection.execute(query)]
+    return _page(unit, unit.connection.execute(query).all())
+
+
+def _page(unit: Unit, rows: Iterable[Any]) -> list[MeterValueRecord]:
+    """As many of these as a page holds; many samples, which are not in them, are read one by one."""
+    found: list[MeterValueRecord] = []
+    characters = 0
+    for row in rows:
+        samples: str = row[-1]
+        if samples is None:
+            samples = unit.one(_SAMPLES, {"the_sequence": row[0]})[0]
+        found.append(_record(row, samples))
+        characters += len(samples)
+        if characters >= PAGE_CHARACTERS:
+            break
+    return found
 
 
 def _conditions(table: Table, which: MeterValueFilter, after: int | None) -> Iterator[ColumnElement[bool]]:
@@ -196,6 +217,6 @@ def _conditions(table: Table, which: MeterValueFilter, after: int | None) -> Ite
         yield table.c.timestamp_ms < which.until_ms
 
 
-def _record(row: Any) -> MeterValueRecord:
-    sequence, charger, connector_id, transaction_id, timestamp_ms, received_ms, samples = row
+def _record(row: Any, samples: str) -> MeterValueRecord:
+    sequence, charger, connector_id, transaction_id, timestamp_ms, received_ms, _ = row
     return MeterValueRecord(sequence, charger, connector_id, transaction_id or None, timestamp_ms, received_ms, samples)

@@ -10,9 +10,11 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, DeferredList
 
 from ocppd.storage.records import (
+    PAGE_CHARACTERS,
     EventFilter,
     EventKind,
     MessageFilter,
+    MeterValueElement,
     MeterValueFilter,
     MeterValueRecord,
     StopOutcome,
@@ -363,6 +365,21 @@ async def test_meter_values_are_listed_in_order_of_arrival(storage: SqlStorage) 
     assert len(await values(storage, since_ms=NOON_MS - 2)) == 3
     assert len(await values(storage, until_ms=NOON_MS - 2)) == 2
     assert await values(storage, connector_id=2) == await values(storage, charger="CP2") == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_list_of_meter_values_ends_where_their_samples_are_too_many(storage: SqlStorage) -> None:
+    """Many samples are in the list, whole, and end it; the next one goes on, so that none is left out."""
+    half = "x" * (PAGE_CHARACTERS // 2)
+    elements = tuple(MeterValueElement(NOON_MS + number, half if number else "few") for number in range(5))
+    await storage.meter_values_received(inbound("MeterValues"), 1, None, elements)
+    for which in (MeterValueFilter(), MeterValueFilter(charger="CP1")):
+        after, pages = 0, []
+        while found := await storage.list_meter_values(which, after, 10):
+            pages.append([value.timestamp_ms - NOON_MS for value in found])
+            assert all(value.samples == (half if value.timestamp_ms > NOON_MS else "few") for value in found)
+            after = found[-1].sequence + 1
+        assert pages == [[0, 1, 2], [3, 4]]
 
 
 @pytest_twisted.ensureDeferred

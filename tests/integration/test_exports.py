@@ -13,7 +13,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, gatherResults
 
 from ocppd.net.rest.v1 import meter_value_series
-from ocppd.storage.records import MeterValueElement
+from ocppd.storage.records import PAGE_CHARACTERS, MeterValueElement
 from support.peer import raw, within
 from support.rest import Served
 from support.storing import MINUTE_MS, NOON_MS, element, inbound, start, stop
@@ -196,6 +196,19 @@ async def test_a_client_that_does_not_read(served: Served, monkeypatch: pytest.M
     client.transport.resumeProducing()
     got = await within(client.lost, 30)
     assert got.count(b'"timestamp"') == 75_000 and len(asked) == 6
+
+
+@ensure
+async def test_large_meter_values(served: Served) -> None:
+    """What comes to more than is read at once is read on: in a page, in an export and in a series."""
+    large = f'[{{"value":"7","context":"{"x" * (PAGE_CHARACTERS // 2)}"}}]'
+    elements = tuple(MeterValueElement(NOON_MS + n * MINUTE_MS, large) for n in range(5))
+    await served.storage.meter_values_received(inbound(), 1, None, elements)
+    listed = (await served.get("/api/v1/meter-values?limit=500")).json
+    assert [item["timestamp"][14:16] for item in listed["items"]] == ["00", "01", "02", "03", "04"] and listed["next"] is None
+    assert (await served.get("/api/v1/meter-values?format=ndjson")).body.count(b'"timestamp"') == 5
+    series = (await served.get("/api/v1/meter-values?charger=CP1&bucket=1d")).json
+    assert [point["count"] for item in series["items"] for point in item["points"]] == [5]
 
 
 @ensure

@@ -139,7 +139,10 @@ class TransactionRecords(Protocol):
         """Newest first, below the transaction id `after`."""
 
     def list_meter_values(self, which: MeterValueFilter, after: int | None, limit: int) -> Deferred[list[MeterValueRecord]]:
-        """In order of arrival, from the sequence `after` on (that one included)."""
+        """In order of arrival, from the sequence `after` on (that one included).
+
+        The list ends with the one whose samples make up `PAGE_CHARACTERS`; `ends` says whether there may be more.
+        """
 
 
 class IdTagRecords(Protocol):

@@ -52,6 +52,7 @@ from ocppd.storage.records.transactions import (
     TransactionFilter,
     TransactionRecord,
     TransactionState,
+    ends,
 )
 
 __all__ = [
@@ -107,4 +108,5 @@ __all__ = [
     "TransactionState",
     "UnknownIdTag",
     "Verdict",
+    "ends",
 ]

@@ -11,7 +11,7 @@ import msgspec
 from ocppd.storage.records.follow_ups import FollowUp
 from ocppd.storage.records.quarantine import Quarantined
 
-#: Characters of frames that a page of messages has; one frame of a charger may have as many.
+#: Characters of frames, or of samples, that a page has; one frame of a charger may have as many.
 PAGE_CHARACTERS = 4 * 1024 * 1024
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
 
 from ocppd.storage.records.id_tags import Configured, Standing
+from ocppd.storage.records.messages import PAGE_CHARACTERS
 from ocppd.v16.types import AuthorizationStatus, IdTagInfo
 
 #: Gives the verdict on an id tag.
@@ -154,6 +155,11 @@ class MeterValueRecord:
     timestamp_ms: int
     received_ms: int
     samples: str
+
+
+def ends(rows: Sequence[MeterValueRecord], limit: int) -> bool:
+    """Whether nothing comes after these, of which `limit` were asked for."""
+    return len(rows) < limit and sum(len(row.samples) for row in rows) < PAGE_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)

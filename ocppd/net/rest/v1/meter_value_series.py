@@ -18,7 +18,7 @@ from ocppd.net.rest.api import Api
 from ocppd.net.rest.parameters import MAX_LIMIT
 from ocppd.net.rest.problems import BadParameters
 from ocppd.net.rest.turns import Turns
-from ocppd.storage.records import MeterValueFilter, MeterValueRecord
+from ocppd.storage.records import MeterValueFilter, MeterValueRecord, ends
 
 #: Rows that one answer may be made of: some seconds of work, a page at a time.
 MAX_ROWS: Final = 50_000
@@ -58,7 +58,7 @@ async def rows_of(api: Api, which: MeterValueFilter) -> AsyncIterator[list[Meter
     row = 0
     while rows := await api.storage.list_meter_values(which, row, MAX_LIMIT):
         yield rows
-        if len(rows) < MAX_LIMIT:
+        if ends(rows, MAX_LIMIT):
             return
         row = rows[-1].sequence + 1
 

@@ -31,7 +31,7 @@ from ocppd.net.rest.routing import Incoming, Route
 from ocppd.net.rest.turns import Turns
 from ocppd.net.rest.v1.meter_value_series import BUCKET_QUERY, check_series, rows_of, series
 from ocppd.net.rest.v1.transactions import transaction_of
-from ocppd.storage.records import MeterValueFilter, MeterValueRecord
+from ocppd.storage.records import MeterValueFilter, MeterValueRecord, ends
 
 #: Rows that one request looks at for samples of its measurand; the cursor leads on from there.
 MAX_LOOKED_AT: Final = 10 * MAX_LIMIT
@@ -142,7 +142,7 @@ async def _page(api: Api, wanted: Page, which: MeterValueFilter) -> Response:
             if len(found) > wanted.limit:
                 break
         looked_at += len(rows)
-        if len(rows) < chunk:
+        if ends(rows, chunk):
             return _answer(found, wanted.limit, None)
         row, place = rows[-1].sequence + 1, 0
     return _answer(found, wanted.limit, f"{row}.0")
