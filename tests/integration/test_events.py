@@ -125,6 +125,21 @@ async def test_a_client_that_comes_again(served: Served) -> None:
 
 
 @ensure
+async def test_a_client_that_is_cut_off_before_the_first_event(served: Served) -> None:
+    """A stream begins with the id to come back with, so that what happens meanwhile is not missed."""
+    await happened(served, 2)
+    stream = await open_stream(served.port)
+    for _ in range(100):
+        if stream.parser.last_id is None:
+            await served.get("/healthz")
+    stream.close()
+    await happened(served, 1)
+    assert stream.parser.last_id == 2
+    again = await open_stream(served.port, Last_Event_ID=str(stream.parser.last_id))
+    assert (await again.next()).data["id"] == 3
+
+
+@ensure
 async def test_every_id_is_a_place_to_go_on(served: Served) -> None:
     """Whichever event was the last that a client had, it gets all those behind it, in their order."""
     await happened(served, 12)

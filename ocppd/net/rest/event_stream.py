@@ -26,7 +26,7 @@ log = Logger()
 
 MEDIA_TYPE: Final = "text/event-stream; charset=utf-8"
 #: How long a client waits before it comes again, in milliseconds.
-RETRY: Final = b"retry: 2000\n\n"
+RETRY: Final = b"retry: 2000\n"
 #: Proxies give up on a connection that is silent for a minute.
 KEEP_ALIVE_S: Final = 15.0
 #: A client that has not read for so long is gone.
@@ -75,7 +75,8 @@ class EventStream(Resource):
         """Begin; the answer ends with its client or with the daemon."""
         valve = Valve(request, self._clock)
         request.registerProducer(valve, True)
-        request.write(RETRY)
+        # With an id from the beginning: who is cut off before the first event misses none, either.
+        request.write(RETRY + (self._place() or b"\n"))
         running = Deferred.fromCoroutine(self._run(request, valve))
         request.notifyFinish().addErrback(lambda _: running.cancel())
         running.addCallbacks(lambda _: _finish(request), lambda failure: failure.trap(CancelledError))
@@ -106,8 +107,12 @@ class EventStream(Resource):
     def _keep_alive(self, request: Any, valve: Valve) -> None:
         """Say how far the client is, also by events that it did not ask for; an event without data is none."""
         if valve.open:
-            resume = self._follower.resume
-            request.write(b":\n\n" if resume is None else b"id: %d\n\n" % resume)
+            request.write(self._place() or b":\n\n")
+
+    def _place(self) -> bytes:
+        """Where the client would go on; nothing while that is not known."""
+        resume = self._follower.resume
+        return b"" if resume is None else b"id: %d\n\n" % resume
 
 
 def _finish(request: Any) -> None:
