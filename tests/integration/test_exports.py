@@ -75,6 +75,25 @@ async def test_transactions_as_a_table(served: Served) -> None:
         assert (row["idTag"], row["flags"], row["stoppedAt"]) == ("'=1+1", "timeInFuture x", "")
 
 
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("application/json, text/csv;q=0.1", "application/json"),
+        ("application/json;q=0.5, text/csv;q=0.8", "text/csv"),
+        ("text/csv;q=0", "application/json"),
+        ("text/csv;q=0.5, */*", "application/json"),
+        ("text/csv;charset=utf-8;q=0.5, application/x-ndjson;q=0.9", "application/x-ndjson"),
+        ("text/csv;header=present, */*", "text/csv"),
+        ("*/*", "application/json"),
+    ],
+)
+@ensure
+async def test_what_accept_likes_best(served: Served, accept: str, media_type: str) -> None:
+    """A list is an export where Accept likes that better than JSON, and a page where it does not."""
+    answer = await served.get("/api/v1/transactions", Accept=accept)
+    assert (answer.status, answer.media_type) == (200, media_type)
+
+
 @ensure
 async def test_filters(served: Served) -> None:
     """An export has the filters of its list; nothing is left of what they exclude."""

@@ -25,6 +25,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from ocppd.clock import Clock
 from ocppd.errors import StorageUnavailable
+from ocppd.net.rest.answers import JSON
 from ocppd.net.rest.event_stream import Valve
 from ocppd.net.rest.parameters import choice
 from ocppd.net.rest.problems import BadParameters
@@ -53,6 +54,7 @@ REST: Final = 1.0
 FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 #: What a charger measured may be below zero, and calculates nothing.
 _NUMBER: Final = re.compile(r"-[0-9]+(\.[0-9]+)?", re.ASCII)
+_QUALITY: Final = re.compile(r"(?:^|;)\s*q=([01](?:\.[0-9]{0,3})?)\s*(?:;|$)", re.ASCII | re.IGNORECASE)
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -64,13 +66,33 @@ def wanted_format(values: dict[str, Any], accept: str | None) -> Format | None:
     """
     asked: Format | None = values.pop("format", None)
     if asked is None and accept is not None:
-        types = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-        asked = next((each for each, media in MEDIA_TYPES.items() if media.partition(";")[0] in types), None)
+        asked = _preferred(accept)
     if asked is not None:
         paged = [(name, "an export has no pages") for name in ("limit", "after") if values.get(name) is not None]
         if paged:
             raise BadParameters(paged)
     return asked
+
+
+def _preferred(accept: str) -> Format | None:
+    """The form that is liked better than JSON, None where that is as good (RFC 9110 section 12.5.1)."""
+    liked = dict(map(_liking, accept.split(",")))
+    best = max(Format, key=lambda form: liked.get(_type_of(form), 0.0))
+    quality = liked.get(_type_of(best), 0.0)
+    if JSON in liked:
+        return best if quality > liked[JSON] else None
+    return best if quality and quality >= liked.get("application/*", liked.get("*/*", 0.0)) else None
+
+
+def _type_of(form: Format) -> str:
+    return MEDIA_TYPES[form].partition(";")[0]
+
+
+def _liking(part: str) -> tuple[str, float]:
+    """A media type, and how good it is."""
+    media, _, parameters = part.partition(";")
+    quality = _QUALITY.search(parameters)
+    return media.strip().lower(), 1.0 if quality is None else float(quality[1])
 
 
 def csv_lines(rows: Sequence[Row], columns: Sequence[str]) -> bytes:
