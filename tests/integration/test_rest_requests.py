@@ -160,6 +160,19 @@ async def test_reason_phrases(served: Served) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_bodies_where_none_is_read(served: Served) -> None:
+    """What names profiles in the body of a DELETE is refused, and does not clear all of them; an empty object says nothing."""
+    link = await served.connect("CP1")
+    headers = {"Content-Type": "application/json"}
+    for body in (b'{"id":5}', b"[5]", b"null"):
+        refused = await served.request("DELETE", "/api/v1/chargers/CP1/charging-profiles?wait=5", body, headers)
+        assert (refused.status, refused.slug, link.calls) == (400, "bad-request", [])
+    assert (await served.post("/api/v1/jobs/1/resume", {"rate": 1})).slug == "bad-request"
+    cleared = await served.request("DELETE", "/api/v1/chargers/CP1/charging-profiles?wait=5", b"{}", headers)
+    assert (cleared.status, link.calls[0][3]) == (200, {})
+
+
+@pytest_twisted.ensureDeferred
 async def test_conditions_where_there_is_no_etag(served: Served) -> None:
     """RFC 9110 13.1.1: what has no entity tag is none that If-Match names, and nothing is done; `*` is whatever is there."""
     sent, queued = [(await served.post(f"{CP1}/commands/ClearCache", {})).json["messageId"] for _ in range(2)]

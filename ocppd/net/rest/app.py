@@ -164,6 +164,8 @@ def _add(route: Route) -> None:
         incoming = Incoming(request)
         if changes and not route.tagged and not incoming.preconditions().permit_untagged:
             raise PreconditionFailed
+        if route.method == "DELETE":
+            incoming.refuse_body()
         if changes and incoming.has_header(HEADER):
             return await self.once.run(incoming, lambda identified: route.handler(self.api, identified, **segments))
         return await route.handler(self.api, incoming, **segments)

@@ -11,6 +11,7 @@ from klein import Response
 from ocppd.net.rest.body import body_of, json_object, media_type
 from ocppd.net.rest.parameters import Page, Parser, read_query
 from ocppd.net.rest.preconditions import Preconditions
+from ocppd.net.rest.problems import BadRequest
 
 #: HEAD goes with GET.
 READING: Final = ("GET", "HEAD")
@@ -41,6 +42,11 @@ class Incoming:
     def json_object(self, action: str) -> dict[str, Any]:
         """The body. Raises NotJson, and InvalidPayload in the name of `action` for what is no object."""
         return json_object(action, body_of(self.request))
+
+    def refuse_body(self) -> None:
+        """Raises BadRequest where there is one: what it asks for beyond the path would not be done."""
+        if body_of(self.request).strip() not in (b"", b"{}"):
+            raise BadRequest("this path takes no body")
 
     def header(self, name: str) -> str | None:
         """The last header of that name."""

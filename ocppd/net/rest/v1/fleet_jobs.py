@@ -84,12 +84,14 @@ async def get_job(api: Api, incoming: Incoming, job_id: str) -> Response:
 async def pause(api: Api, incoming: Incoming, job_id: str) -> Response:
     """`POST /jobs/{id}/pause`: nobody more is asked until it is resumed."""
     incoming.query()
+    incoming.refuse_body()
     return json_answer(job(await shielded(Deferred.fromCoroutine(api.fleet_jobs.pause(_number(job_id))))))
 
 
 async def resume(api: Api, incoming: Incoming, job_id: str) -> Response:
     """`POST /jobs/{id}/resume`: go on, where canaries failed without them."""
     incoming.query()
+    incoming.refuse_body()
     return json_answer(job(await shielded(Deferred.fromCoroutine(api.fleet_jobs.resume(_number(job_id))))))
 
 
