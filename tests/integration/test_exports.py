@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.task import Clock
 
+from ocppd.net.rest.event_stream import STALL_S
 from ocppd.net.rest.v1 import meter_value_series
 from ocppd.storage.records import PAGE_CHARACTERS, MeterValueElement
-from support.peer import raw, within
+from support.peer import RawClient, raw, within
 from support.rest import Served
 from support.storing import MINUTE_MS, NOON_MS, element, inbound, start, stop
 
@@ -215,6 +219,35 @@ async def test_a_client_that_does_not_read(served: Served, monkeypatch: pytest.M
     client.transport.resumeProducing()
     got = await within(client.lost, 30)
     assert got.count(b'"timestamp"') == 75_000 and len(asked) == 6
+
+
+class Leisurely(RawClient):
+    """For each mebibyte that it reads some time passes."""
+
+    clock: Clock
+    megabytes = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        if len(self.received) >> 20 > self.megabytes:
+            self.megabytes = len(self.received) >> 20
+            self.clock.advance(STALL_S / 2)
+
+
+@ensure
+async def test_a_client_that_reads_slowly() -> None:
+    """Who takes minutes for a page of an export, and reads all the time, gets all of it."""
+    client = Leisurely()
+    client.clock = Clock()
+    served = Served("CP1", clock=client.clock)
+    long = "x" * 40_000
+    for number in range(500):
+        await served.storage.transaction_started(inbound(), start(timestamp_ms=NOON_MS + number, id_tag=long, id_tag_key=long))
+    await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", served.port), client)
+    client.write(f"GET /api/v1/transactions?format=ndjson HTTP/1.0\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode())
+    got = await within(client.lost)
+    assert got.count(b'"transactionId"') == 500 and client.megabytes * STALL_S / 2 > 5 * STALL_S
+    await served.stop()
 
 
 @ensure

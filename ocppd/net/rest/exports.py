@@ -26,7 +26,7 @@ from twisted.web.server import NOT_DONE_YET
 from ocppd.clock import Clock
 from ocppd.errors import StorageUnavailable
 from ocppd.net.rest.answers import JSON
-from ocppd.net.rest.event_stream import Valve
+from ocppd.net.rest.event_stream import WRITE, Valve
 from ocppd.net.rest.parameters import choice
 from ocppd.net.rest.problems import BadParameters
 
@@ -146,17 +146,23 @@ class Export(Resource):
 
     async def _run(self, request: Any, valve: Valve) -> None:
         try:
-            request.write(self._head + self._lines(self._first))
-            await valve.opened()
+            await _write(request, valve, self._head + self._lines(self._first))
             began_s = monotonic()
             async for rows in self._pages:
-                request.write(self._lines(rows))
+                lines = self._lines(rows)
                 took_s = monotonic() - began_s
-                await valve.opened()
+                await _write(request, valve, lines)
                 await deferLater(self._clock, REST * took_s)
                 began_s = monotonic()
         finally:
             valve.close()
+
+
+async def _write(request: Any, valve: Valve, data: bytes) -> None:
+    """In pieces, after each of which is seen whether the client reads: one that reads slowly is not one that does not."""
+    for begin in range(0, len(data), WRITE):
+        request.write(data[begin : begin + WRITE])
+        await valve.opened()
 
 
 async def export(form: Format, pages: Pages, columns: Sequence[str], clock: Clock, name: str, *, head_only: bool) -> Response:
