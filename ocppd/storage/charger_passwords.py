@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from ocppd.pki.passwords import hashed, key_of
 from ocppd.storage.records import EndedCall, MessageState, NewCall
@@ -41,7 +41,15 @@ _INSERTED = Statement(values_of(insert(table), "charger", *(name for name in _RE
 _FORGOTTEN = Statement(delete(table).where(_OF_CHARGER))
 _FORGOTTEN_ONE = Statement(delete(table).where(_OF_MESSAGE))
 _FORGOTTEN_STATE = Statement(delete(table).where(_OF_CHARGER, _IS))
-_OLDER_FORGOTTEN = Statement(delete(table).where(_OTHERS, table.c.state != bindparam("the_state")))
+_OTHERS_FORGOTTEN = Statement(delete(table).where(_OTHERS, table.c.state != bindparam("the_state")))
+#: What came after a call, and may be what the charger has by now, is not over with the answer to that call.
+_EARLIER_FORGOTTEN = Statement(
+    delete(table).where(
+        _OTHERS,
+        table.c.state != bindparam("the_state"),
+        or_(table.c.number < bindparam("the_number"), table.c.state == bindparam("the_current")),
+    )
+)
 _HOLDS = Statement(
     update(table)
     .where(_OF_CHARGER, table.c.number == bindparam("the_number"))
@@ -71,7 +79,7 @@ def is_held(unit: Unit, charger: str) -> bool:
 def replaced(unit: Unit, charger: str, key: bytes, now_ms: int) -> None:
     """This password holds from now on, and no other but those that are on their way."""
     waiting = PasswordState.WAITING.value
-    unit.send(_OLDER_FORGOTTEN, {"the_charger": charger, "the_number": 0, "the_state": waiting})
+    unit.send(_OTHERS_FORGOTTEN, {"the_charger": charger, "the_number": 0, "the_state": waiting})
     _insert(unit, charger, key, PasswordState.CURRENT, now_ms)
 
 
@@ -90,15 +98,24 @@ def proven(unit: Unit, charger: str, number: int | None) -> bool:
     """A charger has logged in with the password of that number, None: with the old one. Whether it decided something (Z-6)."""
     if number is None:
         return unit.run(_FORGOTTEN_STATE, {"the_charger": charger, "the_state": PasswordState.UNKNOWN.value}) > 0
-    return _hold(unit, charger, number)
+    if not _hold(unit, charger, number):
+        return False
+    unit.send(_OTHERS_FORGOTTEN, {"the_charger": charger, "the_number": number, "the_state": PasswordState.WAITING.value})
+    return True
 
 
 def _hold(unit: Unit, charger: str, number: int) -> bool:
-    """That one holds, and the others are over, but for those of calls that have not ended. False where it is not there."""
+    """That one holds; False where it is not there. What becomes of the others is the caller's affair."""
     holds: Parameters = {"the_charger": charger, "the_number": number, "new_state": PasswordState.CURRENT.value, "no_end": None}
-    if unit.run(_HOLDS, holds) == 0:
+    return unit.run(_HOLDS, holds) > 0
+
+
+def _accepted(unit: Unit, charger: str, number: int) -> bool:
+    """The charger has taken that one: the ones before it are over, but for those of calls that have not ended."""
+    if not _hold(unit, charger, number):
         return False
-    unit.send(_OLDER_FORGOTTEN, {"the_charger": charger, "the_number": number, "the_state": PasswordState.WAITING.value})
+    others = {"the_state": PasswordState.WAITING.value, "the_current": PasswordState.CURRENT.value}
+    unit.send(_EARLIER_FORGOTTEN, {"the_charger": charger, "the_number": number, **others})
     return True
 
 
@@ -123,7 +140,7 @@ def call_ended(unit: Unit, ended: EndedCall) -> bool:
         return False
     number, charger, state = row
     if ended.state is MessageState.COMPLETED and ended.outcome == ACCEPTED:
-        return _hold(unit, charger, number)
+        return _accepted(unit, charger, number)
     if state == PasswordState.CURRENT.value:  # a login has proven it meanwhile
         return False
     unwritten = ended.sent_ms is None or (ended.state is MessageState.ERROR and ended.answer is None)

@@ -94,6 +94,25 @@ async def test_a_call_whose_end_nobody_knows(storage: SqlStorage) -> None:
 
 
 @ensure
+async def test_late_answers_about_passwords_in_their_order(storage: SqlStorage) -> None:
+    """Z-6: of two calls that nobody answered in time the second may hold, also once the first is answered late after all."""
+    await storage.registry.password_given("CP1", b"old", 500, at_once=True)
+    other = bytes(range(1, 21))
+    generation = (await storage.charger_connected("CP1", "", 900)).generation
+    for message_id, key in (("1", KEY), ("2", other)):
+        assert await storage.call_accepted(setting(message_id, key), 10, lambda _: True)
+        await storage.call_sent(message_id, generation, 1100)
+        await storage.call_ended(CallEnd(message_id, MessageState.TIMEOUT, 1200))
+    for message_id, state in (("1", PasswordState.UNKNOWN), ("2", PasswordState.CURRENT)):
+        answer = f'[3,"{message_id}",{{"status":"Accepted"}}]'
+        await storage.call_ended(CallEnd(message_id, MessageState.COMPLETED, 1300, answer=answer, outcome="Accepted", late=True))
+        found = await storage.registry.check_password("CP1", other, 2000, tolerant=False)
+        assert found.matched is not None and found.matched.state is state
+        assert (await storage.registry.check_password("CP1", b"old", 2000, tolerant=False)).matched is None
+    assert await states(storage) == [PasswordState.CURRENT]
+
+
+@ensure
 async def test_unknown_identities(storage: SqlStorage) -> None:
     """H-5: attempts add up; of very many those that nobody saw for longest are forgotten; one that is entered is none."""
     registry: Any = storage.registry
