@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, exists, func, insert, select, text, update
 
 from ocppd.storage.records.charger_jobs import EntryKind, Job, JobEntry, JobFilter, JobKind, JobState
-from ocppd.storage.schema import IS_UNDER_WAY, charger_jobs, file_tokens, job_entries
+from ocppd.storage.schema import IS_OUR_CALL, IS_UNDER_WAY, charger_jobs, file_tokens, job_entries, messages
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 
 #: Entries of a timeline that are shown, the newest.
@@ -32,6 +32,10 @@ _CHANGING: Final = (
 )
 _THIS: Final = charger_jobs.c.job_id == bindparam("the_job")
 _OF_KIND: Final = (charger_jobs.c.charger == bindparam("the_charger"), charger_jobs.c.kind == bindparam("the_kind"))
+#: Its call waits to be sent, or never was: nothing that a charger tells is about it.
+_IS_UNHEARD: Final = exists().where(messages.c.message_id == charger_jobs.c.message_id, IS_OUR_CALL, messages.c.sent_ms.is_(None))
+#: The charger has answered, or may have done so without our hearing of it: what it does comes after its answer.
+_IS_ANSWERED: Final = text("(state <> 'requested' OR reason IS NOT NULL)")
 _FOR_FIRMWARE: Final = text("kind IN ('firmware', 'signedFirmware')")
 
 _MADE: Final = Statement(values_of(insert(charger_jobs), *_GIVEN).returning(charger_jobs.c.job_id))
@@ -63,8 +67,9 @@ _BY_CALL: Final = _locked(charger_jobs.c.message_id == bindparam("the_id"))
 _BY_REQUEST: Final = _locked(
     charger_jobs.c.job_id == _newest(*_OF_KIND, charger_jobs.c.request_id == bindparam("the_request_id")).scalar_subquery()
 )
-_NEWEST_OPEN: Final = _locked(charger_jobs.c.job_id == _newest(*_OF_KIND, IS_UNDER_WAY).scalar_subquery())
-_NEWEST_OF_KIND: Final = _locked(charger_jobs.c.job_id == _newest(*_OF_KIND).scalar_subquery())
+_NEWEST_ANSWERED: Final = _locked(charger_jobs.c.job_id == _newest(*_OF_KIND, IS_UNDER_WAY, _IS_ANSWERED).scalar_subquery())
+_NEWEST_OPEN: Final = _locked(charger_jobs.c.job_id == _newest(*_OF_KIND, IS_UNDER_WAY, ~_IS_UNHEARD).scalar_subquery())
+_NEWEST_OF_KIND: Final = _locked(charger_jobs.c.job_id == _newest(*_OF_KIND, ~_IS_UNHEARD).scalar_subquery())
 _OPEN_FIRMWARE: Final = _locked(charger_jobs.c.charger == bindparam("the_charger"), _FOR_FIRMWARE, IS_UNDER_WAY).standing_beside()
 _OLDER_OPEN: Final = _locked(*_OF_KIND, IS_UNDER_WAY, charger_jobs.c.job_id < bindparam("the_job"))
 _HIGHEST_REQUEST: Final = Statement(
@@ -160,9 +165,10 @@ def by_request(unit: Unit, charger: str, kind: JobKind, request_id: int) -> Job 
 
 
 def newest(unit: Unit, charger: str, kind: JobKind) -> Job | None:
-    """The newest job of that kind that is under way, else the newest of all."""
+    """The newest job of that kind that is under way and answered, else one whose call is on its way, else the newest of all."""
     wanted: Parameters = {"the_charger": charger, "the_kind": kind.value}
-    return _one(unit, _NEWEST_OPEN, wanted) or _one(unit, _NEWEST_OF_KIND, wanted)
+    found = (_one(unit, statement, wanted) for statement in (_NEWEST_ANSWERED, _NEWEST_OPEN, _NEWEST_OF_KIND))
+    return next((job for job in found if job is not None), None)
 
 
 def open_firmware(unit: Unit, charger: str) -> list[Job]:

@@ -1,7 +1,7 @@
 """What becomes of jobs: what their calls, statuses, boots and time make of them. Functions over a running transaction.
 
 REQUIREMENTS 2.3, 2.4 (GetDiagnostics, UpdateFirmware), B-2, V-2 to V-4, V-10, and appendix A for the times. No request id
-ties a status of the FirmwareManagement profile to its job: it belongs to the newest one of its kind.
+ties a status of the FirmwareManagement profile to its job: it belongs to the newest one of its kind that it can be about.
 """
 
 from __future__ import annotations
@@ -191,7 +191,9 @@ def _meant(unit: Unit, message: Inbound, kind: JobKind, status: str, request_id:
         return rows.by_request(unit, message.charger, kind, request_id)
     job = rows.newest(unit, message.charger, kind)
     if job is None or job.ended_ms is None:
-        return job
+        # Before the answer to its call the charger knows nothing of a job.
+        unanswered = job is not None and job.state is JobState.REQUESTED and job.reason is None
+        return None if unanswered and status == IDLE else job
     return job if status != IDLE and message.received_ms - job.ended_ms <= AFTERMATH_MS else None
 
 

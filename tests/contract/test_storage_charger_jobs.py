@@ -127,6 +127,39 @@ async def test_what_was_never_sent(storage: SqlStorage) -> None:
     assert (ended.state, ended.reason) == (JobState.FAILED, "its call was not sent")
 
 
+@ensure
+async def test_a_status_is_not_about_a_job_that_waits(storage: SqlStorage) -> None:
+    """2.3: what a charger tells without a request id is not about a call that it has not heard of, or never was sent."""
+    begun, waiting, taken_back = [await made(storage, JobKind.FIRMWARE) for _ in range(3)]
+    await called(storage, "UpdateFirmware", begun.message_id, MessageState.COMPLETED, f'[3,"{begun.message_id}",{{}}]')
+    for job in (waiting, taken_back):
+        frame = json.dumps([2, job.message_id, "UpdateFirmware", REQUESTS["UpdateFirmware"]])
+        call = NewCall(job.message_id, "CP1", "UpdateFirmware", frame, frame, NOON_MS, NOON_MS + DAY_MS)
+        await storage.call_accepted(call, 10, lambda _: True)
+    await storage.call_ended(CallEnd(taken_back.message_id, MessageState.CANCELLED, NOON_MS))
+    await tell(storage, "FirmwareStatusNotification", "Installing", NOON_MS + MINUTE_MS)
+    assert (await read(storage, begun)).state is JobState.RUNNING
+    await tell(storage, "FirmwareStatusNotification", "Installed", NOON_MS + MINUTE_MS)
+    assert ((await read(storage, begun)).state, (await read(storage, waiting)).state) == (JobState.DONE, JobState.REQUESTED)
+    await tell(storage, "FirmwareStatusNotification", "Idle", NOON_MS + MINUTE_MS)
+    assert (await read(storage, waiting)).state is JobState.REQUESTED
+
+
+@ensure
+async def test_a_status_before_the_answer_is_about_the_job_before(storage: SqlStorage) -> None:
+    """2.3: a call that has just gone out says nothing of what its charger was doing; without a job before, it has begun early."""
+    begun, sent = [await made(storage, JobKind.FIRMWARE) for _ in range(2)]
+    await called(storage, "UpdateFirmware", begun.message_id, MessageState.COMPLETED, f'[3,"{begun.message_id}",{{}}]')
+    frame = json.dumps([2, sent.message_id, "UpdateFirmware", REQUESTS["UpdateFirmware"]])
+    await storage.call_created(NewCall(sent.message_id, "CP1", "UpdateFirmware", frame, frame, NOON_MS, NOON_MS + DAY_MS), 1)
+    await tell(storage, "FirmwareStatusNotification", "Installed")
+    assert ((await read(storage, begun)).state, (await read(storage, sent)).state) == (JobState.DONE, JobState.REQUESTED)
+    await tell(storage, "FirmwareStatusNotification", "Idle")
+    assert (await read(storage, sent)).state is JobState.REQUESTED
+    await tell(storage, "FirmwareStatusNotification", "Downloading")
+    assert (await read(storage, sent)).state is JobState.RUNNING
+
+
 def file(name: str = "a", purpose: FilePurpose = FilePurpose.UPLOAD, size: int = 10, at_ms: int = NOON_MS) -> NewFile:
     return NewFile(purpose=purpose, name=name, stored=f"s-{name}", size=size, sha256="0" * 64, created_ms=at_ms)
 
