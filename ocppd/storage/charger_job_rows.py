@@ -24,6 +24,7 @@ _CHANGING: Final = (
     "status",
     "reason",
     "file_name",
+    "version_before",
     "version_after",
     "inferred",
     "updated_ms",

@@ -212,13 +212,17 @@ def _idle(unit: Unit, job: Job, at_ms: int) -> None:
 
 def booted(unit: Unit, message: Inbound, boot: Boot) -> None:
     """A boot while firmware is being installed; with another version it will count as installed (B-2)."""
+    at_ms, version = message.received_ms, boot.firmware_version
     for job in rows.open_firmware(unit, message.charger):
         if job.state is JobState.REQUESTED:
+            if job.reason is None and version is not None:  # not of this job's doing
+                rows.save(unit, replace(job, version_before=version))
             continue
-        at_ms, version = message.received_ms, boot.firmware_version
         rows.enter(unit, job.job_id, at_ms, EntryKind.BOOT, detail=version, message_id=message.message_id)
         job = replace(job, updated_ms=at_ms)
-        if version is not None and job.version_before is not None and version != job.version_before:
+        if job.state is JobState.ACCEPTED and at_ms < (job.retrieve_ms or 0):  # it is not to begin yet
+            job = replace(job, version_before=version or job.version_before)
+        elif version is not None and job.version_before is not None and version != job.version_before:
             due_ms = job.due_ms if job.version_after is not None else at_ms + INFERENCE_MS
             job = replace(job, version_after=version, due_ms=due_ms)
         elif version is not None and job.version_after is not None:  # it is back to the old one

@@ -160,6 +160,22 @@ async def test_a_status_before_the_answer_is_about_the_job_before(storage: SqlSt
     assert (await read(storage, sent)).state is JobState.RUNNING
 
 
+@ensure
+async def test_boots_before_firmware_is_fetched(storage: SqlStorage) -> None:
+    """B-2: a version that comes before the call is answered, or before its time, is what the update begins with."""
+    await storage.charger_booted(inbound("BootNotification"), boot(firmware_version="1.0"))
+    later = NOON_MS + 60 * MINUTE_MS
+    job = await made(storage, JobKind.FIRMWARE, retrieve_ms=later)
+    for at_ms, version in ((NOON_MS, "1.1"), (NOON_MS + 2 * MINUTE_MS, "2.0"), (NOON_MS + 3 * MINUTE_MS, "2.0")):
+        await storage.charger_booted(inbound("BootNotification", received_ms=at_ms), boot(firmware_version=version))
+        found = await read(storage, job)
+        assert (found.version_before, found.version_after, found.ended_ms) == (version, None, None)
+        if at_ms == NOON_MS:
+            await called(storage, "UpdateFirmware", job.message_id, MessageState.COMPLETED, f'[3,"{job.message_id}",{{}}]')
+    await storage.charger_booted(inbound("BootNotification", received_ms=later), boot(firmware_version="3.0"))
+    assert (await read(storage, job)).version_after == "3.0"
+
+
 def file(name: str = "a", purpose: FilePurpose = FilePurpose.UPLOAD, size: int = 10, at_ms: int = NOON_MS) -> NewFile:
     return NewFile(purpose=purpose, name=name, stored=f"s-{name}", size=size, sha256="0" * 64, created_ms=at_ms)
 
