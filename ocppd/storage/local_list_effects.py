@@ -45,7 +45,7 @@ def sent(unit: Unit, ended: EndedCall) -> None:
     elif ended.answer is not None and ended.outcome is not None:
         after = _refused(found, request, ended)
     elif ended.answer is not None or ended.state in (MessageState.TIMEOUT, MessageState.UNKNOWN):
-        held = applied(found.confirmed, request)
+        held = applied(_held_before(found, ended), request)
         after = _touched(replace(found, pending=held, pending_version=request.list_version), request, ended)
     else:  # never sent
         return
@@ -61,6 +61,12 @@ def applied(held: Entries | None, request: SendLocalListRequest) -> Entries | No
         return None
     gone = {key for key, entry in entries.items() if not entry.id_tag_info}
     return {key: entry for key, entry in {**held, **entries}.items() if key not in gone}
+
+
+def _held_before(found: LocalList, ended: EndedCall) -> Entries | None:
+    """What the charger held when the call came; None where nobody knows whether the one before it has arrived."""
+    is_uncertain = found.pending_version is not None and ended.sequence > found.applied
+    return None if is_uncertain else found.confirmed
 
 
 def _is_ours(found: LocalList, request: SendLocalListRequest) -> bool:
@@ -85,7 +91,7 @@ def _accepted(found: LocalList, request: SendLocalListRequest, ended: EndedCall)
     version, ours = request.list_version, _is_ours(found, request)
     after = replace(
         found,
-        confirmed=applied(found.confirmed, request),
+        confirmed=applied(_held_before(found, ended), request),
         confirmed_version=version,
         confirmed_ms=ended.ended_ms,
         pending=None,

@@ -88,6 +88,22 @@ async def test_the_life_of_a_list(storage: SqlStorage) -> None:
 
 
 @ensure
+async def test_what_follows_a_list_of_which_nobody_knows(storage: SqlStorage) -> None:
+    """L-5, L-6: a differential after one without an answer leaves open what the charger holds, whatever comes of it."""
+    await storage.charger_connected("CP1", "192.0.2.1", NOON_MS)
+    await storage.local_lists.put("CP1", wanting("A"), 0, NOON_MS)
+    await sent(storage, 1, "Full", ("A",))
+    await sent(storage, 2, "Differential", ("B",), None)
+    await sent(storage, 3, "Differential", ("C",))
+    assert ((await found(storage)).confirmed_version, (await found(storage)).confirmed) == (3, None)
+    await sent(storage, 4, "Full", ("A",))
+    for version in (5, 6):
+        await sent(storage, version, "Differential", ("B",), None)
+    await told(storage, 6, "told")
+    assert ((await found(storage)).confirmed_version, (await found(storage)).confirmed) == (6, None)
+
+
+@ensure
 async def test_who_is_at_it(storage: SqlStorage) -> None:
     """One living node at a time; what comes up meanwhile is not settled; what cannot be gone on with is left for later."""
     await storage.local_lists.put("CP1", wanting("A"), None, NOON_MS)
