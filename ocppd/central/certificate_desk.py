@@ -185,6 +185,8 @@ class CertificateDesk(Watcher):
     async def _carry_out(self, request: RequestRecord) -> None:
         try:
             certificate = await self._certificate(request)
+            if certificate is None:
+                return
             await self._check_size(request.charger, certificate.chain)
             record = await self._send(request.charger, certificate.chain)
         except StorageUnavailable:
@@ -195,8 +197,11 @@ class CertificateDesk(Watcher):
         else:
             await self._records.certificate_sent(request.request_id, record.message_id)
 
-    async def _certificate(self, request: RequestRecord) -> Issued:
-        """The certificate of a request: the one that it has, unless that has expired, or a new one. It is on record then."""
+    async def _certificate(self, request: RequestRecord) -> Issued | None:
+        """The certificate of a request: the one that it has, unless that has expired, or a new one. It is on record then.
+
+        None where the charger has asked with another key while it was made.
+        """
         if request.chain is not None:
             kept: Issued = await self._workshop.run(_kept, request.chain)
             if kept.facts.not_after_ms > now_ms(self._clock):
@@ -205,8 +210,7 @@ class CertificateDesk(Watcher):
         authority = await self.authority(make=True)
         now = datetime.fromtimestamp(now_ms(self._clock) // 1000, UTC)
         issued: Issued = await self._workshop.run(issue, authority, request.csr, configuration.certificate_days, now)
-        await self._records.certificate_issued(self.record_of(issued, request))
-        return issued
+        return issued if await self._records.certificate_issued(self.record_of(issued, request)) else None
 
     def record_of(self, issued: Issued, request: RequestRecord) -> SignedCertificate:
         """The record of a certificate for the charger that has asked for it."""

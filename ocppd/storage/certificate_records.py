@@ -40,7 +40,7 @@ class SqlCertificates:
     def claim_certificate_request(self, request_id: int, now_ms: int) -> Deferred[RequestRecord | None]:
         return self._storage.write(certificate_requests.claimed, request_id, now_ms)
 
-    def certificate_issued(self, certificate: SignedCertificate) -> Deferred[None]:
+    def certificate_issued(self, certificate: SignedCertificate) -> Deferred[bool]:
         return self._storage.write(charger_certificates.issued, certificate)
 
     def certificate_sent(self, request_id: int, message_id: str) -> Deferred[None]:

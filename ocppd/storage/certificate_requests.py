@@ -70,7 +70,9 @@ _CLAIMED = Statement(
     update(table).where(_THIS, _IS_APPROVED, _DUE_SINCE).values(claimed_ms=bindparam("the_instant")).returning(*_COLUMNS)
 )
 _ANSWERED = Statement(update(table).where(_OPEN, table.c.claimed_ms == table.c.created_ms).values({"claimed_ms": null()}))
-_ISSUED = Statement(update(table).where(_THIS).values(chain=bindparam("new_chain"), fingerprint=bindparam("new_fingerprint")))
+_ISSUED = Statement(
+    update(table).where(_THIS, _IS_APPROVED).values(chain=bindparam("new_chain"), fingerprint=bindparam("new_fingerprint"))
+)
 _SENT = Statement(
     update(table).where(_THIS, _IS_APPROVED).values(state=bindparam("new_state"), message_id=bindparam("new_message"))
 )
@@ -204,9 +206,10 @@ def _claim(now_ms: int) -> dict[str, int | str]:
     return {"approved": RequestState.APPROVED.value, "never": 0, "claimed_by": now_ms - CLAIM_MS}
 
 
-def issued(unit: Unit, request_id: int, chain: str, fingerprint: str) -> None:
-    """The request has its certificate."""
-    unit.send(_ISSUED, {"the_request": request_id, "new_chain": chain, "new_fingerprint": fingerprint})
+def issued(unit: Unit, request_id: int, chain: str, fingerprint: str) -> bool:
+    """The request has its certificate; False where it is not approved any more."""
+    row: dict[str, str | int] = {"the_request": request_id, "new_chain": chain, "new_fingerprint": fingerprint}
+    return unit.run(_ISSUED, {**row, "approved": RequestState.APPROVED.value}) == 1
 
 
 def sent(unit: Unit, request_id: int, message_id: str) -> None:

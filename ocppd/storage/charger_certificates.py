@@ -76,11 +76,13 @@ def kept(unit: Unit, certificate: SignedCertificate) -> None:
     unit.send(_KEPT, {name: getattr(certificate, name) for name in _RECORD})
 
 
-def issued(unit: Unit, certificate: SignedCertificate) -> None:
+def issued(unit: Unit, certificate: SignedCertificate) -> bool:
     """See `CertificateRecords.certificate_issued`."""
+    request_id = certificate.request_id
+    if request_id is not None and not certificate_requests.issued(unit, request_id, certificate.chain, certificate.fingerprint):
+        return False
     kept(unit, certificate)
-    if certificate.request_id is not None:
-        certificate_requests.issued(unit, certificate.request_id, certificate.chain, certificate.fingerprint)
+    return True
 
 
 def signed_ended(unit: Unit, call: EndedCall) -> None:

@@ -105,6 +105,18 @@ async def test_a_request_is_claimed_by_one_node(storage: SqlStorage) -> None:
 
 
 @ensure
+async def test_a_request_is_superseded_while_it_is_signed(storage: SqlStorage) -> None:
+    """Q-3: a certificate for a key that its charger has given up since is not kept, and does not change what came of it."""
+    records = storage.certificates
+    request = await requested(storage, new())
+    claimed = await records.claim_certificate_request(request, NOON_MS + CLAIM_MS)
+    await requested(storage, new(digest="other"))
+    assert await records.certificate_issued(made(claimed, request)) is False
+    assert await states(storage) == ["approved", "superseded"]
+    assert (await records.read_certificates("CP1")).signed == ()
+
+
+@ensure
 async def test_what_a_charger_makes_of_its_certificate(storage: SqlStorage) -> None:
     """Q-3, Q-4: a timeout fails the request, a late answer counts, Accepted stays; the call is known by what it carries."""
     records = storage.certificates

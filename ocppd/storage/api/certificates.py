@@ -40,8 +40,11 @@ class CertificateRecords(Protocol):
     def claim_certificate_request(self, request_id: int, now_ms: int) -> Deferred[RequestRecord | None]:
         """Take up an approved request; None where another node has it, or it is no longer to be signed."""
 
-    def certificate_issued(self, certificate: SignedCertificate) -> Deferred[None]:
-        """Keep a certificate, and that it is the one of its request, before its charger gets it."""
+    def certificate_issued(self, certificate: SignedCertificate) -> Deferred[bool]:
+        """Keep a certificate, and that it is the one of its request, before its charger gets it.
+
+        False, and it is not kept, where the request is no longer approved: its charger has asked with another key meanwhile.
+        """
 
     def certificate_sent(self, request_id: int, message_id: str) -> Deferred[None]:
         """The certificate of an approved request is on its way."""
