@@ -129,6 +129,32 @@ async def test_a_profile_that_cannot_be_cleared_yet(served: Served) -> None:
     assert await cleared(link) == [identity]
 
 
+async def defaults(served: Served) -> list[tuple[int, str]]:
+    """The stack levels and marks of what is installed in CP1 as TxDefaultProfile."""
+    items = (await served.get("/api/v1/chargers/CP1/charging-profiles?purpose=TxDefaultProfile")).json["items"]
+    return [(each["profile"]["stackLevel"], each["mark"]) for each in items]
+
+
+@ensure
+async def test_a_default_that_was_there_stays(served: Served) -> None:
+    """K-4: what stands in for a refused profile takes the level above those of the connector's own defaults, which stay."""
+    link = await served.connect("CP1", refusing)
+    for level in (0, 1):
+        profile = {**OWN, "chargingProfilePurpose": "TxDefaultProfile", "stackLevel": level}
+        await served.post("/api/v1/chargers/CP1/charging-profiles?wait=10", {"connectorId": 1, "profile": profile})
+    own = [(0, "confirmed"), (1, "confirmed")]
+    assert await defaults(served) == own
+    transaction = await refused(served, link)
+
+    async def shows(found: list[tuple[int, str]]) -> bool:
+        return await defaults(served) == found
+
+    await until(lambda: ensureDeferred(shows([*own, (2, "confirmed")])))
+    await stop(link, transaction)
+    await look(served)
+    await until(lambda: ensureDeferred(shows(own)))
+
+
 async def is_empty(served: Served) -> bool:
     """Whether nothing is known to be installed in CP1."""
     return await installed(served) == {}

@@ -153,7 +153,8 @@ class ChargingFollower(Watcher):
         try:
             profile, _ = decode(ChargingProfile, row.text.encode(), strict=False)
             request = SetChargingProfileRequest(connector_id=row.connector_id, cs_charging_profiles=profile)
-            wish = as_default(Wish(charger=row.charger, request=request, template_id=row.template_id))
+            wish = Wish(charger=row.charger, request=request, template_id=row.template_id)
+            wish = as_default(wish, await self._storage.charging.installed_profiles(row.charger))
             await self._sending.send(wish)
             log.info(
                 "{charger}: refused a TxProfile ({outcome}), and is sent a TxDefaultProfile",

@@ -5,6 +5,7 @@ REQUIREMENTS K-1 to K-4, K-7. Knows no HTTP; what follows by itself is in `follo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -18,9 +19,10 @@ from ocppd.clock import Clock, now_ms
 from ocppd.errors import Conflict, ErrorCode, InvalidPayload, Violation
 from ocppd.storage.api import Storage
 from ocppd.storage.records import MessageRecord, TransactionRecord, TransactionState
-from ocppd.storage.records.charging import Order, Ordered, Template
+from ocppd.storage.records.charging import InstalledProfile, Mark, Order, Ordered, Template
+from ocppd.v16.codec import decode
 from ocppd.v16.smart_charging import SetChargingProfileRequest
-from ocppd.v16.types import ChargingProfilePurposeType, Message
+from ocppd.v16.types import ChargingProfile, ChargingProfilePurposeType, Message
 
 ACTION = "SetChargingProfile"
 #: Where the profile stands in the request.
@@ -123,18 +125,39 @@ class Sending:
         return await maybeDeferred(self._commands.submit, charger, request)
 
 
-def as_default(wish: Wish) -> Wish:
-    """A TxProfile as the TxDefaultProfile that takes its place, for as long as its transaction goes on."""
+def as_default(wish: Wish, installed: Iterable[InstalledProfile]) -> Wish:
+    """A TxProfile as the TxDefaultProfile that takes its place, for as long as its transaction goes on.
+
+    Its stack level is the first from its own on where nothing of what is installed is lost by it (K-4).
+    """
     profile = wish.request.cs_charging_profiles
     assert isinstance(profile.transaction_id, int)
+    taken = {each.stack_level for each in installed if _would_be_lost(each, wish)}
+    level = profile.stack_level
+    while level in taken:
+        level += 1
     other = msgspec.structs.replace(
         profile,
         charging_profile_id=0,
+        stack_level=level,
         charging_profile_purpose=ChargingProfilePurposeType.TX_DEFAULT_PROFILE,
         transaction_id=UNSET,
     )
     request = msgspec.structs.replace(wish.request, cs_charging_profiles=other)
     return replace(wish, request=request, fallback=False, standing_in=profile.transaction_id)
+
+
+def _would_be_lost(row: InstalledProfile, wish: Wish) -> bool:
+    """Whether it is a TxDefaultProfile there that is to stay: one that stands in for nobody, or for another profile."""
+    if row.connector_id != wish.request.connector_id or row.mark is Mark.REFUSED:
+        return False
+    if row.purpose is not ChargingProfilePurposeType.TX_DEFAULT_PROFILE:
+        return False
+    profile = wish.request.cs_charging_profiles
+    if row.standing_in is None:
+        return True
+    there, _ = decode(ChargingProfile, row.text.encode(), strict=False)
+    return row.standing_in == profile.transaction_id and there.charging_schedule != profile.charging_schedule
 
 
 def _invalid(pointer: str, reason: str) -> InvalidPayload:
