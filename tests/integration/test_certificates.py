@@ -152,6 +152,22 @@ async def test_a_root_is_deleted_as_it_was_listed(served: Served, algorithm: str
 
 
 @ensure
+async def test_roots_that_are_being_deleted_are_not_there_for_the_last_one(served: Served) -> None:
+    """Q-7: the last root is the last one, too, where the deletion of the others is still on its way, or its end is unknown."""
+    charger = Trusting()
+    link = await served.connect("CP1", charger)
+    for name in ("One", "Other"):
+        await install(served, certificate(ec_key(), name))
+    one, other = [each["certificateId"] for each in (await known(served, "?refresh=1"))["installed"]]
+    served.disconnect(link)
+    assert (await delete(served, one, "")).json["state"] == "queued"
+    refused = await delete(served, other, "")
+    assert (refused.status, refused.slug) == (409, "conflict") and "lastRoot" in refused.json["detail"]
+    assert (await delete(served, one, "")).status == 202
+    assert (await delete(served, other, "?confirm=lastRoot")).status == 202
+
+
+@ensure
 async def test_a_deletion_that_fails(served: Served) -> None:
     """SE-19: Failed leaves the root where it is; NotFound says that it is not there any more."""
     charger = Trusting()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 from klein import Response
 from twisted.internet.defer import Deferred, maybeDeferred
 
@@ -22,21 +23,27 @@ from ocppd.net.rest.v1.certificate_bodies import (
     signed,
     wrong,
 )
-from ocppd.net.rest.v1.commands import answered
+from ocppd.net.rest.v1.commands import UNFINISHED, answered
 from ocppd.net.rest.v1.transactions import WAIT_QUERY
 from ocppd.net.rest.waiting import shielded
 from ocppd.pki.authority import CannotIssue
-from ocppd.pki.reading import Unreadable, pem_of, read_root
+from ocppd.pki.reading import Unreadable, pem_of, read_root, same_hash_data
+from ocppd.storage.records import Direction, MessageFilter, MessageState
 from ocppd.storage.records.certificates import InstalledCertificate
+from ocppd.v16.codec import decode
 from ocppd.v16.security import (
     DeleteCertificateRequest,
     GetInstalledCertificateIdsRequest,
     InstallCertificateRequest,
 )
-from ocppd.v16.types import CertificateUseEnumType
+from ocppd.v16.types import CertificateHashDataType, CertificateUseEnumType
 
 #: What `confirm` says of the last root of its type.
 LAST_ROOT: Final = "lastRoot"
+#: Of a DeleteCertificate that may still delete something, or has done so without our hearing of it.
+UNANSWERED: Final = UNFINISHED | {MessageState.TIMEOUT, MessageState.UNKNOWN}
+#: More than a charger has roots.
+MOST_DELETIONS: Final = 500
 READ_QUERY: Final = {"refresh": one_of({"1": True, "true": True, "0": False, "false": False})}
 DELETE_QUERY: Final = {**WAIT_QUERY, "confirm": text}
 
@@ -91,18 +98,35 @@ async def delete(api: Api, incoming: Incoming, name: str, certificate: str) -> R
     found = next((each for each in known.installed if certificate_id(each) == certificate), None)
     if found is None:
         raise NoCertificate(certificate)
-    _check_deletable(found, known.installed, options.get("confirm"))
+    going = await _going(api, name, found.at_ms)
+    _check_deletable(found, known.installed, going, options.get("confirm"))
     message = DeleteCertificateRequest(certificate_hash_data=found.hash_data)
     return await answered(api, maybeDeferred(api.commands.submit, name, message), options.get("wait", 0))
 
 
-def _check_deletable(found: InstalledCertificate, installed: tuple[InstalledCertificate, ...], confirm: str | None) -> None:
+async def _going(api: Api, name: str, since_ms: int) -> list[CertificateHashDataType]:
+    """What is being deleted, or may have been, since the charger was asked what there is: no answer says that it stays."""
+    which = MessageFilter(charger=name, action="DeleteCertificate", direction=Direction.TO_CHARGER, since_ms=since_ms)
+    calls = await api.storage.list_messages(which, None, MOST_DELETIONS)
+    frames = [each.frame for each in calls if each.state in UNANSWERED]
+    payloads = [bytes(msgspec.json.decode(frame, type=tuple[int, str, str, msgspec.Raw])[3]) for frame in frames]
+    return [decode(DeleteCertificateRequest, payload, strict=False)[0].certificate_hash_data for payload in payloads]
+
+
+def _check_deletable(
+    found: InstalledCertificate,
+    installed: tuple[InstalledCertificate, ...],
+    going: list[CertificateHashDataType],
+    confirm: str | None,
+) -> None:
     if not found.reported:
         raise Conflict("the charger has not listed this certificate yet, by whose words it is named; refresh=1 asks it")
-    same = [each for each in installed if each.certificate_type is found.certificate_type]
-    if len(same) == 1 and confirm != LAST_ROOT:
+    others = [each for each in installed if each.certificate_type is found.certificate_type and each is not found]
+    staying = [each for each in others if not any(same_hash_data(each.hash_data, data) for data in going)]
+    if not staying and confirm != LAST_ROOT:
+        beside = ", beside those that are being deleted" if others else ""
         raise Conflict(
-            f"this is the last {found.certificate_type} of the charger, which would trust nobody without it; "
+            f"this is the last {found.certificate_type} of the charger{beside}, which would trust nobody without it; "
             f"confirm={LAST_ROOT} deletes it"
         )
 
