@@ -597,6 +597,16 @@ async def test_profiles_for_transactions_that_begin(served: Served) -> None:
     assert len(await installed(served)) == 2
 
 
+@ensure
+async def test_a_profile_for_a_charger_whose_clock_is_ahead(served: Served) -> None:
+    """T-10: a start that says to be later than now is not an old one; its transaction is sent what is kept for it."""
+    link = await served.connect("CP1")
+    await keep(served)
+    transaction = await start(link, ago_ms=-3600_000)
+    await soon(lambda: len(sent(link, "SetChargingProfile")) == 1)
+    assert sent(link, "SetChargingProfile")[0]["csChargingProfiles"]["transactionId"] == transaction
+
+
 def start_frame(connector_id: int) -> str:
     """A StartTransaction of now."""
     payload = {"connectorId": connector_id, "idTag": "Card", "meterStart": 5, "timestamp": format_timestamp(now_ms(reactor))}

@@ -31,7 +31,8 @@ from ocppd.v16.types import AuthorizationStatus, ChargingProfile, ChargingProfil
 
 log = Logger()
 
-#: A start that is older was kept while the charger was offline: its transaction may be over (section 5.16.1).
+#: A start that is older was kept while the charger was offline: its transaction may be over (section 5.16.1). One that is ahead
+#: is of a clock that is wrong.
 RECENT_MS: Final = 5 * 60 * 1000
 #: What could not be cleared is left alone for so long, and for twice as long after each attempt, up to the longest.
 CLEAR_RETRY_MS: Final = 10 * 1000
@@ -73,7 +74,7 @@ class ChargingFollower(Watcher):
 
     def _is_recent(self, timestamp: str) -> bool:
         try:
-            return abs(now_ms(self._clock) - parse_timestamp(timestamp)) <= RECENT_MS
+            return now_ms(self._clock) - parse_timestamp(timestamp) <= RECENT_MS
         except ValueError:
             return False
 
