@@ -31,8 +31,9 @@ BUSY_TIMEOUT_MS = 5_000
 #: Pages of 4 KiB in the write-ahead log before they are brought into the file: a page that changes often is then written
 #: there once for many commits. The log stays on the disk with this size, 40 MiB.
 CHECKPOINT_PAGES = 10_000
-#: What it is cut back to when it begins anew: somebody who read for long, as a backup does, has let it grow beyond that.
-LOG_BYTES = 40 * 1024 * 1024
+#: What it is cut back to when it begins anew: somebody who read for long, as a backup does, has let it grow beyond that. It is
+#: more than commits let it grow to while it is being written back: to make it grow again each time would cost them.
+LOG_BYTES = 64 * 1024 * 1024
 #: What the connection that writes keeps in memory: the ends of the indexes, which it changes with every message.
 CACHE_KIB = 64 * 1024
 #: The same for each connection that reads. What it keeps counts until the next commit only, and one statement goes over few
