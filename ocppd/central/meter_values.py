@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from ocppd.storage.records import UNREADABLE_MS, MeterValueElement
+from ocppd.storage.records import UNREADABLE_MS, MeterValueElement, Told
 from ocppd.v16.codec import encode
 from ocppd.v16.timestamps import parse_timestamp
 from ocppd.v16.types import MeterValue
@@ -194,17 +194,18 @@ def register_of(texts: list[str]) -> int | None:
     return None
 
 
-def news_of(text: str, before: list[str]) -> str | None:
+def news_of(text: str, told: Told) -> str | None:
     """The samples of a row without those that rows of the same instant have told before; None where nothing is left (M-9).
 
     A sample is the same whether it names what is meant without it or not, and in whatever unit it is.
     """
-    told = {_what(sample) for row in before for sample in samples_of(row)}
+    told.known.update(_what(sample) for row in told.rows[told.read :] for sample in samples_of(row))
+    told.read = len(told.rows)
     try:
         given = [bytes(sample) for sample in _samples_as_sent(text)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return text
-    left = [sample for sample in given if not all(_what(each) in told for each in samples_of(f"[{sample.decode()}]"))]
+    left = [sample for sample in given if not all(_what(each) in told.known for each in samples_of(f"[{sample.decode()}]"))]
     if len(left) == len(given):
         return text
     return f"[{b','.join(left).decode()}]" if left else None

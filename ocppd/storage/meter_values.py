@@ -21,6 +21,7 @@ from ocppd.storage.records import (
     MeterValueElement,
     MeterValueFilter,
     MeterValueRecord,
+    Told,
     TransactionRecord,
 )
 from ocppd.storage.schema import IS_OPEN, meter_values, meter_values_of, transactions
@@ -130,7 +131,7 @@ def news(
     unit: Unit,
     found: TransactionRecord,
     elements: tuple[MeterValueElement, ...],
-    news_of: Callable[[str, list[str]], str | None],
+    news_of: Callable[[str, Told], str | None],
 ) -> Iterator[MeterValueElement]:
     """What a stop tells of its transaction that other messages, or it itself, have not told (REQUIREMENTS T-26, M-9).
 
@@ -143,14 +144,14 @@ def news(
         "the_id": found.transaction_id,
         "the_connector": found.connector_id,
     }
-    told: dict[int, list[str]] = {}
+    told: dict[int, Told] = {}
     for timestamp_ms, samples in unit.all(_OF_THESE_INSTANTS, row) if instants else ():
-        told.setdefault(timestamp_ms, []).append(samples)
+        told.setdefault(timestamp_ms, Told()).rows.append(samples)
     for element in elements:
-        before = [] if element.timestamp_ms == UNREADABLE_MS else told.setdefault(element.timestamp_ms, [])
-        samples = news_of(element.samples, before) if before else element.samples
+        before = Told() if element.timestamp_ms == UNREADABLE_MS else told.setdefault(element.timestamp_ms, Told())
+        samples = news_of(element.samples, before) if before.rows else element.samples
         if samples is not None:
-            before.append(samples)
+            before.rows.append(samples)
             yield MeterValueElement(element.timestamp_ms, samples)
 
 

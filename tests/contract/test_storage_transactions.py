@@ -18,6 +18,7 @@ from ocppd.storage.records import (
     MeterValueFilter,
     MeterValueRecord,
     StopOutcome,
+    Told,
     TransactionFilter,
     TransactionRecord,
     TransactionState,
@@ -254,8 +255,8 @@ async def test_samples_that_were_told_before_the_stop(storage: SqlStorage) -> No
     again = element(NOON_MS + 2, "again")
     asked = []
 
-    def news_of(samples: str, before: list[str]) -> str | None:
-        asked.append((samples, before[:]))
+    def news_of(samples: str, before: Told) -> str | None:
+        asked.append((samples, before.rows[:]))
         return None if samples == again.samples else '["news"]'
 
     await storage.transaction_stopped(inbound("StopTransaction"), stop(number, elements=(*told, again), news_of=news_of))

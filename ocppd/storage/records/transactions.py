@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -82,6 +83,15 @@ class Started:
     verdict: IdTagInfo
 
 
+@dataclass(slots=True)
+class Told:
+    """What was told of an instant: rows of samples, and what is known of the first `read` of them, so that each is read once."""
+
+    rows: list[str] = field(default_factory=list)
+    read: int = 0
+    known: set[Any] = field(default_factory=set)
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """A StopTransaction. `judge` and `answer` are as in `Start`; there is a verdict only where an `id_tag` came (T-20)."""
@@ -100,8 +110,8 @@ class Stop:
     #: As in `Start`; then `register_of` finds the newest register in samples, newest first. It is pure.
     meter_missing: bool = False
     register_of: Callable[[list[str]], int | None] = lambda _: None
-    #: What samples tell that others of the same instant do not, None for nothing (REQUIREMENTS M-9). It is pure.
-    news_of: Callable[[str, list[str]], str | None] = lambda samples, _: samples
+    #: What samples tell that others of the same instant do not, None for nothing (REQUIREMENTS M-9). It changes `Told` alone.
+    news_of: Callable[[str, Told], str | None] = lambda samples, _: samples
 
 
 @dataclass(frozen=True, slots=True)

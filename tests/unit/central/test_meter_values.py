@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from ocppd.central.meter_values import elements_of, news_of, normalise, samples_of
-from ocppd.storage.records import UNREADABLE_MS
+from ocppd.storage.records import UNREADABLE_MS, Told
 from ocppd.v16.codec import decode
 from ocppd.v16.core import MeterValuesRequest, StopTransactionRequest
 
@@ -104,10 +104,9 @@ class SampleTests(SynchronousTestCase):
 class NewsTests(SynchronousTestCase):
     """What of an instant was not told before (M-9)."""
 
-    BEFORE: ClassVar[list[str]] = [
-        '[{"value":"9"},{"value":"230","measurand":"Voltage","unit":"V"}]',
-        '[{"value":"1","phase":"L1"}]',
-    ]
+    def setUp(self) -> None:
+        """What was told of the instant."""
+        self.told = Told(['[{"value":"9"},{"value":"230","measurand":"Voltage","unit":"V"}]', '[{"value":"1","phase":"L1"}]'])
 
     def test_nothing(self) -> None:
         """The same sample, with defaults or without, in whatever unit, and what says nothing."""
@@ -116,16 +115,15 @@ class NewsTests(SynchronousTestCase):
             '[{"value":"230.0","measurand":"Voltage","unit":"V","context":"Sample.Periodic"},{"value":"9","location":"Outlet"}]',
             '[{"value":"0.009","unit":"kWh"},{"value":1,"phase":"L1"},{"value":""}]',
         ):
-            self.assertIsNone(news_of(text, self.BEFORE), text)
+            self.assertIsNone(news_of(text, self.told), text)
 
     def test_as_sent(self) -> None:
         """What is left is as it was sent; all of it where all is news."""
         other = '{"value": "9", "context": "Transaction.End"}'
-        self.assertEqual(
-            news_of(f'[{{"value":"9"}}, {other},{{"value":"230.0"}}]', self.BEFORE), f'[{other},{{"value":"230.0"}}]'
-        )
+        self.assertEqual(news_of(f'[{{"value":"9"}}, {other},{{"value":"230.0"}}]', self.told), f'[{other},{{"value":"230.0"}}]')
+        self.assertEqual((self.told.read, len(self.told.known)), (2, 3))
         for text in (f"[ {other} ]", '[{"value":"9"}', "{}", '[{"value":"9","phase":"L2"}]'):
-            self.assertEqual(news_of(text, self.BEFORE), text)
+            self.assertEqual(news_of(text, self.told), text)
 
 
 class ElementTests(SynchronousTestCase):
