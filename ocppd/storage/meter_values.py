@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, Text, bindparam, case, func, literal_column, null, select
+from sqlalchemy import ColumnElement, Table, Text, and_, bindparam, case, func, literal_column, null, or_, select
 
 from ocppd.storage import messages as journal
 from ocppd.storage.records import (
@@ -160,6 +160,7 @@ def _digest(element: MeterValueElement) -> bytes:
 
 
 _FEW_SAMPLES: Final = case((func.length(meter_values.c.samples) <= FRAME_LIMIT, meter_values.c.samples), else_=null())
+_rows = meter_values.alias("rows_of_values")
 _SAMPLES: Final = Statement(select(meter_values.c.samples).where(meter_values.c.sequence == bindparam("the_sequence")))
 
 
@@ -212,10 +213,24 @@ def _conditions(table: Table, which: MeterValueFilter, after: int | None) -> Ite
         # Linked values are the transaction's charger's, and that is what they are found by first.
         owner = select(transactions.c.charger).where(transactions.c.transaction_id == which.transaction_id)
         yield table.c.charger == owner.scalar_subquery()
-    if which.since_ms is not None:
-        yield table.c.timestamp_ms >= which.since_ms
-    if which.until_ms is not None:
-        yield table.c.timestamp_ms < which.until_ms
+    if which.since_ms is not None or which.until_ms is not None:
+        # It is not among what is found by charger, and asked for where it is needed.
+        received = select(_rows.c.received_ms).where(_rows.c.sequence == table.c.sequence).scalar_subquery()
+        yield within(table.c.timestamp_ms, received, which.since_ms, which.until_ms)
+
+
+def within(told: Any, received: Any, since_ms: int | None, until_ms: int | None) -> ColumnElement[bool]:
+    """Whether an instant is between these, as operators are shown it: that of receipt where none was told that can be read."""
+
+    def between(at: Any) -> Iterator[ColumnElement[bool]]:
+        if since_ms is not None:
+            yield at >= since_ms
+        if until_ms is not None:
+            yield at < until_ms
+
+    # Of two lower bounds SQLite would take one to begin from, which may be the one that leaves out less.
+    readable = [told > UNREADABLE_MS] if since_ms is None else []
+    return or_(and_(*readable, *between(told)), and_(told == UNREADABLE_MS, *between(received)))
 
 
 def _record(row: Any, samples: str) -> MeterValueRecord:

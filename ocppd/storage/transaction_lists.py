@@ -71,10 +71,9 @@ def _conditions(which: TransactionFilter) -> Iterator[ColumnElement[bool]]:
         yield transactions.c.state == which.state.value
         if which.state is TransactionState.OPEN:  # by the partial index of those, which are few
             yield transactions.c.transaction_id.in_(select(transactions.c.transaction_id).where(IS_OPEN))
-    if which.since_ms is not None:
-        yield transactions.c.started_ms >= which.since_ms
-    if which.until_ms is not None:
-        yield transactions.c.started_ms < which.until_ms
+    if which.since_ms is not None or which.until_ms is not None:
+        columns = transactions.c.started_ms, transactions.c.start_received_ms
+        yield meter_values.within(*columns, which.since_ms, which.until_ms)
 
 
 def _record(row: Any) -> TransactionRecord:

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, DeferredList
 
 from ocppd.storage.records import (
     PAGE_CHARACTERS,
+    UNREADABLE_MS,
     EventFilter,
     EventKind,
     MessageFilter,
@@ -366,6 +367,22 @@ async def test_meter_values_are_listed_in_order_of_arrival(storage: SqlStorage) 
     assert len(await values(storage, since_ms=NOON_MS - 2)) == 3
     assert len(await values(storage, until_ms=NOON_MS - 2)) == 2
     assert await values(storage, connector_id=2) == await values(storage, charger="CP2") == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_instants_that_cannot_be_read_are_those_of_receipt(storage: SqlStorage) -> None:
+    """What is shown as of its receipt is listed as of its receipt: transactions, and meter values, found by charger or not."""
+    received = inbound("StartTransaction", received_ms=NOON_MS)
+    await storage.transaction_started(received, start(timestamp_ms=UNREADABLE_MS))
+    await storage.meter_values_received(inbound("MeterValues", received_ms=NOON_MS), 1, None, (element(UNREADABLE_MS),))
+    spans = ((NOON_MS, NOON_MS + 1), (NOON_MS, None), (None, NOON_MS + 1), (NOON_MS + 1, None), (None, NOON_MS), (0, NOON_MS))
+    for charger in (None, "CP1"):
+        found = []
+        for since_ms, until_ms in spans:
+            which = {"charger": charger, "since_ms": since_ms, "until_ms": until_ms}
+            listed = await storage.list_transactions(TransactionFilter(**which), None, 9)  # type: ignore[arg-type]
+            found.append((len(listed), len(await values(storage, **which))))
+        assert found == [(1, 1)] * 3 + [(0, 0)] * 3
 
 
 @pytest_twisted.ensureDeferred
