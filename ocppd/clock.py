@@ -1,8 +1,13 @@
-"""Time as it is handed around (decision 8 of docs/architecture.md): what Twisted's reactors and `task.Clock` have."""
+"""Time as it is handed around (decision 8 of docs/architecture.md): what Twisted's reactors and `task.Clock` have.
+
+Twisted's timers go by the clock of the machine: one that is set back by an hour holds them up for an hour. So the daemon's
+reactor is given a clock that nobody sets, and what is an instant for somebody else is asked for by `now_ms`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic, time
 from typing import Any, Protocol
 
 
@@ -20,12 +25,35 @@ class Clock(Protocol):
     """The part of IReactorTime that ocppd uses."""
 
     def seconds(self) -> float:
-        """Seconds since 1970-01-01T00:00:00Z."""
+        """Seconds that pass evenly, for durations. From 1970-01-01T00:00:00Z on, unless the machine's clock was set meanwhile."""
 
     def callLater(self, delay: float, callable: Callable[..., Any], *args: Any, **kw: Any) -> DelayedCall:
         """Call `callable` in `delay` seconds."""
 
 
+def make_steady(reactor: Any) -> None:
+    """Have the timers of a reactor of Twisted's, and its `seconds`, go on where the clock of the machine is set."""
+    if reactor.seconds is time:
+        begun_s = time() - monotonic()
+        reactor.seconds, reactor.wall = (lambda: begun_s + monotonic()), time
+
+
+def now_s(clock: Clock) -> float:
+    """Seconds since 1970-01-01T00:00:00Z, by the clock of the machine."""
+    seconds: float = getattr(clock, "wall", clock.seconds)()
+    return seconds
+
+
 def now_ms(clock: Clock) -> int:
-    """Milliseconds since 1970-01-01T00:00:00Z."""
+    """The same in milliseconds."""
+    return int(now_s(clock) * 1000)
+
+
+def steady_ms(clock: Clock) -> int:
+    """`seconds` in milliseconds."""
     return int(clock.seconds() * 1000)
+
+
+def instant_ms(clock: Clock, was_ms: int) -> int:
+    """When `steady_ms` was that, as `now_ms` has it now."""
+    return now_ms(clock) - steady_ms(clock) + was_ms

@@ -20,6 +20,7 @@ from twisted.application.service import IService
 from twisted.logger import ILogObserver
 from twisted.python import usage
 
+from ocppd.clock import make_steady
 from ocppd.config import Handshake, LogFormat, LogLevel, Settings, UnknownIdTags
 from ocppd.config.file_room import FILE_ROOM_OPTIONS
 from ocppd.errors import StartFailed
@@ -281,6 +282,7 @@ def makeService(options: Options) -> IService:
 
     settings, place = options.settings, options.given.place
     core: Any = reactor
+    make_steady(core)
 
     def make() -> IService:
         # Imported here, because Klein and txredisapi take the global reactor when they are imported.

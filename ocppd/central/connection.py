@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from ocppd.central.calls import Ended, PendingCall
 from ocppd.central.outbox import Outbox
 from ocppd.central.registration import asked_message
-from ocppd.clock import Clock, now_ms
+from ocppd.clock import Clock, now_ms, now_s, steady_ms
 from ocppd.config import ChargerSettings, Mode
 from ocppd.errors import ErrorCode
 from ocppd.ocppj.frames import Call, CallError, CallResult, call_error_frame, read_at_once, shown_action
@@ -147,7 +147,8 @@ class Connection:
         self.stopped: int | None = None
         self.returned = known.registration is RegistrationStatus.ACCEPTED
         self._wiring = wiring
-        self.connected_ms = self.last_seen_ms = now_ms(wiring.clock)
+        self.connected_ms = now_ms(wiring.clock)
+        self.last_seen_ms = steady_ms(wiring.clock)
         self.session = Session(strict=self.strict, memory=wiring.memory)
         # The others are made when they are needed: there are thousands of connections on which nothing happens.
         self._outbox: Outbox | None = None
@@ -233,8 +234,8 @@ class Connection:
 
     def received(self, data: bytes) -> None:
         """One text message of the charger."""
-        now = self._wiring.clock.seconds()
-        self.last_seen_ms = int(now * 1000)
+        now = now_s(self._wiring.clock)
+        self.last_seen_ms = steady_ms(self._wiring.clock)
         if self._outbox is not None:
             self._outbox.heard()
         call = read_at_once(data)
@@ -245,7 +246,7 @@ class Connection:
 
     def alive(self) -> None:
         """Anything of the charger, a pong included (C-3)."""
-        self.last_seen_ms = now_ms(self._wiring.clock)
+        self.last_seen_ms = steady_ms(self._wiring.clock)
         if self._outbox is not None:
             self._outbox.heard()
 
@@ -334,7 +335,7 @@ class Connection:
 
     def _answered(self, call: Call, frame: bytes) -> list[Happening]:
         """What the session makes of an answer: the frame, then what had to wait for it (S-3), then what comes next."""
-        send, *further = self.session.answered(call, frame, self._wiring.clock.seconds())
+        send, *further = self.session.answered(call, frame, now_s(self._wiring.clock))
         return [send, AFTER_ANSWER, *further]
 
     def give(self, call: Call, frame: bytes) -> None:

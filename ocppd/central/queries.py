@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 from ocppd.central.chargers import Chargers
 from ocppd.central.connection import Exchange
 from ocppd.central.redaction import redact_call
-from ocppd.clock import Clock
+from ocppd.clock import Clock, instant_ms
 from ocppd.config import ChargerSettings
 from ocppd.errors import NotClosable, UnknownMessage, UnknownTransaction
 from ocppd.storage.api import Storage
@@ -106,7 +106,7 @@ class Queries:
             node=node_name(self._node),
             generation=connection.generation,
             connected_ms=connection.connected_ms,
-            last_seen_ms=connection.last_seen_ms,
+            last_seen_ms=instant_ms(self._clock, connection.last_seen_ms),
             registration=connection.registration,
             heartbeat_interval_s=settings.heartbeat_interval_s,
             queued=connection.queued,

@@ -48,7 +48,7 @@ from ocppd.central.retention import Retention
 from ocppd.central.unasked import Unasked
 from ocppd.central.waiters import Waiters
 from ocppd.central.watching import Awaited, Watchers
-from ocppd.clock import Clock, now_ms
+from ocppd.clock import Clock, instant_ms, now_ms
 from ocppd.config import ChargerSettings, Configuration, Registration, UnknownIdTags
 from ocppd.errors import CallErrorReceived, StorageUnavailable
 from ocppd.ocppj.frames import Call
@@ -269,7 +269,7 @@ class CentralSystem:
         """The connection is over."""
         connection.close_calls()
         log.info("{charger}: disconnected ({code})", charger=connection.name, code=code, reason=reason)
-        self._gone(connection.name, connection.granted, connection.last_seen_ms)
+        self._gone(connection.name, connection.granted, instant_ms(self._clock, connection.last_seen_ms))
         self._bus.release(connection.name, connection.generation)
         self.chargers.detach(connection)
 
