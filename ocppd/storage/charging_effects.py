@@ -26,7 +26,7 @@ from ocppd.v16.core import RemoteStartTransactionRequest
 from ocppd.v16.smart_charging import ClearChargingProfileRequest, SetChargingProfileRequest
 from ocppd.v16.types import ChargingProfile, ChargingProfileStatus, ClearChargingProfileStatus, Message
 
-SET, START = "SetChargingProfile", "RemoteStartTransaction"
+START: Final = "RemoteStartTransaction"
 #: What a charger says that has, or has not, done it.
 _SET: Final = {
     ChargingProfileStatus.ACCEPTED.value: Mark.CONFIRMED,
@@ -63,7 +63,7 @@ def set_ended(unit: Unit, ended: EndedCall) -> None:
     earlier = [row for row in rows if row is not before and _is_earlier(row, ended.sequence)]
     replaced = [row for row in earlier if mirror.is_replaced(row, now)]
     _follow(unit, now, earlier, replaced, ended)
-    mirror.kept(unit, before, now)
+    mirror.kept(unit, before, _doubted_since(before, now))
     if mark is Mark.REFUSED:
         _report(unit, now, ended.ended_ms)
 
@@ -80,6 +80,14 @@ def _follow(
         mirror.doubted(unit, replaced, ended.sequence, ended.ended_ms)
     else:
         mirror.reassured(unit, earlier, ended.sequence, ended.ended_ms)
+
+
+def _doubted_since(before: InstalledProfile | None, now: InstalledProfile) -> InstalledProfile:
+    """One that was accepted late stays uncertain, where nobody knows the end of a later call that would end it."""
+    doubt = None if before is None or now.mark is not Mark.CONFIRMED else before.doubt
+    if doubt is None or now.sequence is None or doubt <= now.sequence:
+        return now
+    return replace(now, mark=Mark.UNKNOWN, doubt=doubt)
 
 
 def _mark_of(ended: EndedCall) -> Mark | None:

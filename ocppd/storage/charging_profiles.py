@@ -6,7 +6,7 @@ is, and one of the same purpose and stack level on the same connector.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import fields, replace
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ from ocppd.storage.schema import IS_QUEUED, IS_SENT, STANDS_IN, charging_profile
 from ocppd.storage.schema.charging import IS_DUE
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
 from ocppd.v16.codec import encode
-from ocppd.v16.types import INT32_MAX, ChargingProfilePurposeType
+from ocppd.v16.types import INT32_MAX, ChargingProfilePurposeType, ChargingProfileStatus
 
 #: What a transaction is while its profiles hold.
 GOES_ON: Final = (TransactionState.OPEN, TransactionState.STOP_MISSING)
@@ -49,6 +49,8 @@ CLEAR_AGAIN_MS: Final = 10 * 60 * 1000
 CLEAR_LOST_MS: Final = 25 * 3600 * 1000
 #: Who is to send something in place of a refused one does so at once; after so long its node has died, or had no records.
 FALLBACK_LOST_MS: Final = 60 * 1000
+#: The call that brings a profile.
+SET: Final = "SetChargingProfile"
 TX_PROFILE: Final = ChargingProfilePurposeType.TX_PROFILE
 
 _RECORD: Final = tuple(field.name for field in fields(InstalledProfile))
@@ -135,6 +137,7 @@ _OUTLIVED = Statement(
 _CLAIMED = Statement(
     update(charging_profiles).where(_THIS, IS_DUE, _IS_FREE).values(doubt=bindparam("now_ms", type_=BigInteger()))
 )
+_OUTCOME = Statement(select(messages.c.outcome).where(messages.c.sequence == bindparam("the_sequence")))
 _SETTLED = Statement(update(charging_profiles).where(_THIS, IS_DUE).values(fallback=null(), doubt=null()))
 #: Negative while a call of ours clears it.
 _LET_GO = Statement(
@@ -288,11 +291,25 @@ def doubted(unit: Unit, rows: Iterable[InstalledProfile], sequence: int, now_ms:
             kept(unit, row, replace(row, mark=Mark.UNKNOWN, doubt=sequence, changed_ms=now_ms))
 
 
-def reassured(unit: Unit, rows: Iterable[InstalledProfile], sequence: int, now_ms: int) -> None:
-    """The call that would have ended these has not, after all."""
+def reassured(unit: Unit, rows: Collection[InstalledProfile], sequence: int, now_ms: int) -> None:
+    """The call that would have ended these has not, after all; another one may have, of which nobody knows the end either."""
     for row in rows:
         if row.mark is Mark.UNKNOWN and row.doubt == sequence:
-            kept(unit, row, replace(row, mark=Mark.CONFIRMED, doubt=None, changed_ms=now_ms))
+            doubt = _doubt_before(unit, row, rows)
+            mark = Mark.CONFIRMED if doubt is None else Mark.UNKNOWN
+            kept(unit, row, replace(row, mark=mark, doubt=doubt, changed_ms=now_ms))
+
+
+def _doubt_before(unit: Unit, row: InstalledProfile, rows: Iterable[InstalledProfile]) -> int | None:
+    """The newest call without a known end, of these and of its own, that leaves open whether it is there."""
+    own = unit.one(_OUTCOME, {"the_sequence": row.sequence}) if row.action == SET else None
+    found = [row.sequence] if own is not None and own[0] != ChargingProfileStatus.ACCEPTED else []
+    found += [each.sequence for each in rows if each.mark is Mark.UNKNOWN and _is_after(each, row) and is_replaced(row, each)]
+    return max((sequence for sequence in found if sequence is not None), default=None)
+
+
+def _is_after(one: InstalledProfile, other: InstalledProfile) -> bool:
+    return one.sequence is not None and other.sequence is not None and one.sequence > other.sequence
 
 
 def transaction_ended(unit: Unit, transaction_id: int) -> None:

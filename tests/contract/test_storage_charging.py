@@ -173,13 +173,43 @@ async def test_clearing_without_an_answer(storage: SqlStorage) -> None:
     clear = await sent(storage, "ClearChargingProfile", {"stackLevel": 1})
     await lost(storage, clear)
     assert await marks(storage) == {1: "confirmed", 2: "unknown"}
-    answer = f'[4,"{clear}","InternalError","",{{}}]'
-    await storage.call_ended(CallEnd(clear, MessageState.ERROR, NOON_MS, "InternalError", answer))
+    await refused_by_error(storage, clear)
     assert await marks(storage) == {1: "confirmed", 2: "confirmed"}
     clear = await sent(storage, "ClearChargingProfile", {"id": 2, "stackLevel": 0})
     await lost(storage, clear)
     await answered(storage, clear)
     assert await marks(storage) == {1: "confirmed"}, "with an id the other members are ignored"
+
+
+async def refused_by_error(storage: SqlStorage, message_id: str) -> None:
+    """The charger answers with a CALLERROR, however late."""
+    answer = f'[4,"{message_id}","InternalError","",{{}}]'
+    await storage.call_ended(CallEnd(message_id, MessageState.ERROR, NOON_MS, "InternalError", answer))
+
+
+@ensure
+async def test_several_calls_without_an_answer(storage: SqlStorage) -> None:
+    """K-8: of several calls whose end nobody knows, the end of one leaves open what depends on the others."""
+    await answered(storage, await set_(storage, 1))
+    second, third = await set_(storage, 2), await set_(storage, 3)
+    for each in (second, third):
+        await lost(storage, each)
+    await answered(storage, third, "Rejected")
+    assert await marks(storage) == {1: "unknown", 2: "unknown", 3: "refused"}
+    await answered(storage, second, "Rejected")
+    assert await marks(storage) == {1: "confirmed", 2: "refused", 3: "refused"}
+    odd, after = await set_(storage, 5, stackLevel=1), await set_(storage, 6, stackLevel=1)
+    await storage.call_ended(CallEnd(odd, MessageState.ERROR, NOON_MS, answer=f'[3,"{odd}",{{"status":"Perhaps"}}]'))
+    await lost(storage, after)
+    await answered(storage, after, "Rejected")
+    assert (await marks(storage))[5] == "unknown", "its own answer could not be read"
+    fourth, clear = await set_(storage, 4), await sent(storage, "ClearChargingProfile", {})
+    for each in (fourth, clear):
+        await lost(storage, each)
+    await answered(storage, fourth)
+    assert (await marks(storage))[4] == "unknown", "it may have been cleared since"
+    await refused_by_error(storage, clear)
+    assert (await marks(storage))[4] == "confirmed"
 
 
 @ensure
