@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from ocppd.central.calls import Ended, PendingCall
 from ocppd.central.outbox import Outbox
-from ocppd.central.registration import asked_message
+from ocppd.central.registration import OF_TRANSACTIONS, asked_message
 from ocppd.clock import Clock, now_ms, now_s, steady_ms
 from ocppd.config import ChargerSettings, Mode
 from ocppd.errors import ErrorCode
@@ -251,10 +251,14 @@ class Connection:
             self._outbox.heard()
 
     def close_calls(self) -> list[PendingCall]:
-        """End the calls of this connection, for good; gives those that wait for the next one (S-6)."""
+        """End the calls of this connection, for good; gives those that wait for the next one (S-6).
+
+        Of the charger's own calls those of transactions that still wait for their turn go on, into the records alone.
+        """
         if self._closed:
             return []
         self._closed = True
+        self.session.let_wait_only(OF_TRANSACTIONS)
         kept = [] if self._outbox is None else self._outbox.close()
         self._run_follow_ups()
         return kept
@@ -269,7 +273,7 @@ class Connection:
         if self._applying:  # an answer that was there at once: the loop below goes on with it, not deeper
             return
         self._applying = True
-        while todo and not self._closed:
+        while todo and (not self._closed or self.session.current is not None):
             event = todo.popleft()
             try:
                 self._apply_one(event)
@@ -330,8 +334,7 @@ class Connection:
         note("{charger}: {what}: {reason}", charger=self.name, what=what, reason=reason)
 
     def _answered_later(self, frame: bytes, call: Call) -> None:
-        if not self._closed:
-            self._apply(self._answered(call, frame))
+        self._apply(self._answered(call, frame))
 
     def _answered(self, call: Call, frame: bytes) -> list[Happening]:
         """What the session makes of an answer: the frame, then what had to wait for it (S-3), then what comes next."""
@@ -340,7 +343,7 @@ class Connection:
 
     def give(self, call: Call, frame: bytes) -> None:
         """Write the answer to the call in progress, which came by the short way; then as ever. One is all that it gets."""
-        if self._closed or self.session.current is not call:
+        if self.session.current is not call:
             return
         following = self.session.finish(call, frame)
         self.answer(frame)

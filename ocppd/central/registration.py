@@ -14,6 +14,8 @@ from ocppd.v16.types import Message, RegistrationStatus
 ALWAYS: Final = frozenset({"BootNotification", "SecurityEventNotification"})
 #: OCPP 1.6 section 4.2: not while the registration is Pending.
 NOT_WHILE_PENDING: Final = frozenset({"RemoteStartTransaction", "RemoteStopTransaction"})
+#: What a charger tells of transactions: it is recorded also where the charger is gone before its turn comes.
+OF_TRANSACTIONS: Final = frozenset({"StartTransaction", "MeterValues", "StopTransaction"})
 #: Which message of the charger a call of ours asks for, so that it is welcome while Pending.
 ASKED_FOR: Final = {
     "GetDiagnostics": "DiagnosticsStatusNotification",

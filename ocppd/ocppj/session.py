@@ -11,6 +11,7 @@ the connection.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -266,6 +267,12 @@ class Session:
         else:
             self.current = self._in_progress = None
         return self.current
+
+    def let_wait_only(self, actions: Container[str]) -> None:
+        """Drop the calls that wait, but those of these actions: nobody is there any more to be answered."""
+        if self._waiting:
+            self._waiting = deque(each for each in self._waiting if each[0].action in actions)
+            self._waiting_bytes = sum(len(call.payload) for call, _ in self._waiting)
 
     def _forget_old(self, now: float) -> None:
         known = self._repeatables

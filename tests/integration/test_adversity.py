@@ -36,6 +36,7 @@ from support.wire import (
     is_error,
     journal,
     message,
+    nothing_committed,
     offline,
     refuse_writes,
     storage_of,
@@ -213,6 +214,38 @@ async def test_a_handler_that_will_not_be_cancelled(start: Any, logged_errors: A
     await peer.leave()
     forever[-1].addErrback(lambda _: None)
     forever[-1].errback(RuntimeError("at last"))
+
+
+@ensure
+@pytest.mark.parametrize("orderly", [True, False])
+async def test_what_a_charger_has_told_before_it_left(start: Any, orderly: bool) -> None:
+    """S-4, G-12: what a charger that waits for no answer has told of transactions is recorded in order, though it hangs up."""
+    daemon = start()
+    peer = await booted(daemon)
+    with nothing_committed(daemon):
+        later = {**START, "meterStart": START["meterStart"] + 1}
+        nameless = {**STOP, "transactionId": -1}
+        told = [("Heartbeat", {}), ("StatusNotification", STATUS), ("StartTransaction", START), ("StatusNotification", STATUS)]
+        told += [("StopTransaction", nameless), ("DataTransfer", {"vendorId": "v"}), ("StartTransaction", later)]
+        for number, (action, payload) in enumerate(told):
+            peer.send([2, str(number), action, payload])
+        await arrived(peer)
+        if orderly:
+            await peer.leave()
+        else:
+            peer.transport.abortConnection()
+            await within(peer.closed)
+    await until(lambda: _count(daemon, 2))
+    assert [each.state for each in await transactions(daemon)] == [TransactionState.STOPPED, TransactionState.OPEN]
+    assert len(await journal(daemon, "StatusNotification")) == 1
+    again = await booted(daemon)
+    for message_id, payload, number in (("6", later, 2), ("2", START, 1)):
+        assert (await again.ask([2, message_id, "StartTransaction", payload]))[2]["transactionId"] == number
+    await again.leave()
+
+
+async def _count(daemon: Running, number: int) -> bool:
+    return len(await transactions(daemon)) == number
 
 
 @ensure
