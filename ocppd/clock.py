@@ -25,7 +25,7 @@ class Clock(Protocol):
     """The part of IReactorTime that ocppd uses."""
 
     def seconds(self) -> float:
-        """Seconds that pass evenly, for durations. From 1970-01-01T00:00:00Z on, unless the machine's clock was set meanwhile."""
+        """Seconds that pass evenly, for durations; since when is not said."""
 
     def callLater(self, delay: float, callable: Callable[..., Any], *args: Any, **kw: Any) -> DelayedCall:
         """Call `callable` in `delay` seconds."""
@@ -34,14 +34,18 @@ class Clock(Protocol):
 def make_steady(reactor: Any) -> None:
     """Have the timers of a reactor of Twisted's, and its `seconds`, go on where the clock of the machine is set."""
     if reactor.seconds is time:
-        begun_s = time() - monotonic()
-        reactor.seconds, reactor.wall = (lambda: begun_s + monotonic()), time
+        reactor.seconds, reactor.wall = monotonic, time
+
+
+def wall_of(clock: Clock) -> Callable[[], float]:
+    """What gives `now_s` by this clock, for whoever asks often."""
+    wall: Callable[[], float] = getattr(clock, "wall", clock.seconds)
+    return wall
 
 
 def now_s(clock: Clock) -> float:
     """Seconds since 1970-01-01T00:00:00Z, by the clock of the machine."""
-    seconds: float = getattr(clock, "wall", clock.seconds)()
-    return seconds
+    return wall_of(clock)()
 
 
 def now_ms(clock: Clock) -> int:

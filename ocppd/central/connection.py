@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from ocppd.central.calls import Ended, PendingCall
 from ocppd.central.outbox import Outbox
 from ocppd.central.registration import OF_TRANSACTIONS, asked_message
-from ocppd.clock import Clock, now_ms, now_s, steady_ms
+from ocppd.clock import Clock, now_ms, steady_ms
 from ocppd.config import ChargerSettings, Mode
 from ocppd.errors import ErrorCode
 from ocppd.ocppj.frames import Call, CallError, CallResult, call_error_frame, read_at_once, shown_action
@@ -91,6 +91,8 @@ class Wiring:
     """What a connection calls: everything that is not its own."""
 
     clock: Clock
+    #: `clock.now_s`, as it is asked for with every message.
+    now_s: Callable[[], float]
     storage: MessageRecords
     #: What the sessions of all connections share.
     memory: Memory
@@ -234,8 +236,8 @@ class Connection:
 
     def received(self, data: bytes) -> None:
         """One text message of the charger."""
-        now = now_s(self._wiring.clock)
-        self.last_seen_ms = steady_ms(self._wiring.clock)
+        now = self._wiring.now_s()
+        self.last_seen_ms = int(self._wiring.clock.seconds() * 1000)
         if self._outbox is not None:
             self._outbox.heard()
         call = read_at_once(data)
@@ -251,10 +253,8 @@ class Connection:
             self._outbox.heard()
 
     def close_calls(self) -> list[PendingCall]:
-        """End the calls of this connection, for good; gives those that wait for the next one (S-6).
-
-        Of the charger's own calls those of transactions that still wait for their turn go on, into the records alone.
-        """
+        """End our calls, for good; gives those that wait for the next connection (S-6). The charger's own ones of transactions
+        that still wait for their turn go on, into the records alone."""
         if self._closed:
             return []
         self._closed = True
@@ -338,7 +338,7 @@ class Connection:
 
     def _answered(self, call: Call, frame: bytes) -> list[Happening]:
         """What the session makes of an answer: the frame, then what had to wait for it (S-3), then what comes next."""
-        send, *further = self.session.answered(call, frame, now_s(self._wiring.clock))
+        send, *further = self.session.answered(call, frame, self._wiring.now_s())
         return [send, AFTER_ANSWER, *further]
 
     def give(self, call: Call, frame: bytes) -> None:

@@ -48,7 +48,7 @@ from ocppd.central.retention import Retention
 from ocppd.central.unasked import Unasked
 from ocppd.central.waiters import Waiters
 from ocppd.central.watching import Awaited, Watchers
-from ocppd.clock import Clock, instant_ms, now_ms
+from ocppd.clock import Clock, instant_ms, now_ms, wall_of
 from ocppd.config import ChargerSettings, Configuration, Registration, UnknownIdTags
 from ocppd.errors import CallErrorReceived, StorageUnavailable
 from ocppd.ocppj.frames import Call
@@ -152,6 +152,7 @@ class CentralSystem:
         express = Express(self._storage.express, self._watchers, self._observe, dispatch.not_recorded, dispatch.handled)
         return Wiring(
             clock=clock,
+            now_s=wall_of(clock),
             storage=self._storage,
             memory=self.chargers.memory,
             dispatch=dispatch,
