@@ -1,7 +1,8 @@
 """Timestamps as chargers write them and as we write them. Knows no messages. REQUIREMENTS G-1.
 
 Read leniently: any number of fraction digits, `Z` or `z`, offsets as `+03:00`, `+0300` or `+03`, no zone (taken as UTC),
-no seconds, a blank or `t` for `T`, blanks around it, hour 24 and second 60. Written strictly: `YYYY-MM-DDTHH:MM:SSZ`.
+no seconds, a blank or `t` for `T`, blanks around it, hour 24 and second 60, and all of it in the basic notation of ISO 8601
+(`20260304T050607Z`). Written strictly: `YYYY-MM-DDTHH:MM:SSZ`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _FIRST_MS = (date.min.toordinal() - _EPOCH_DAY) * _DAY_S * 1000
 _LAST_MS = (date.max.toordinal() - _EPOCH_DAY + 1) * _DAY_S * 1000 - 1
 
 _SHAPE = re.compile(
-    r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)[Tt ]"
-    r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+    r"(?P<year>\d{4})(?P<dash>-?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)[Tt ]"
+    r"(?P<hour>\d\d)(?P<colon>:?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
     r" ?(?:[Zz]|(?P<sign>[+-])(?P<zone_hour>\d\d)(?::?(?P<zone_minute>\d\d))?)?",
     re.ASCII,
 )
