@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, insert, null, select, update
 
-from ocppd.storage import calls, connector_states, consequences, events, filing
+from ocppd.storage import calls, connector_states, consequences, events, filing, late_statuses
 from ocppd.storage import messages as journal
 from ocppd.storage.records import (
     Boot,
@@ -147,6 +147,7 @@ def disconnected(unit: Unit, name: str, generation: int, last_seen_ms: int) -> l
     """See `ChargerRecords.charger_disconnected`."""
     current = unit.run(_DISCONNECTED, {"the_name": name, "the_generation": generation, "seen_ms": last_seen_ms})
     if not current:
+        late_statuses.put_right(unit, name, generation)
         return []
     events.happened(unit, EventKind.CHARGER_DISCONNECTED, name, last_seen_ms)
     return calls.let_go(unit, name)

@@ -103,6 +103,27 @@ async def test_the_status_that_arrives_last_is_current(storage: SqlStorage) -> N
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_an_older_connection_tells_last_is_history(storage: SqlStorage) -> None:
+    """A node that stood still records what it had received before its charger went elsewhere: that is shown no longer than it
+    holds the older connection.
+    """
+    if not storage.shared:
+        return  # one node records everything in the order in which it came
+    for generation, connector_id, text in ((1, 1, "Available"), (1, 2, "Faulted"), (2, 1, "Finishing"), (1, 1, "Charging")):
+        if text in ("Available", "Finishing"):
+            await storage.charger_connected("CP1", "::1", NOON_MS)
+        error = "GroundFailure" if text in ("Faulted", "Finishing") else "NoError"
+        told = status(connector_id, text, error_code=error)
+        await storage.status_notified(inbound("StatusNotification", generation=generation), told)
+    await storage.charger_disconnected("CP1", 1, NOON_MS)
+    first, second = (await storage.read_connectors(["CP1"]))["CP1"]
+    assert (first.status, first.error_code, first.warnings) == ("Finishing", "GroundFailure", " GroundFailure ")
+    assert (second.status, second.error_code) == ("Faulted", "GroundFailure")
+    history = [each.status.status for each in await storage.list_statuses("CP1", 1, None, 10)]
+    assert history == ["Charging", "Finishing", "Available"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_connector_shows_its_open_transaction(storage: SqlStorage) -> None:
     """While a transaction is open its connector names it; other connectors and chargers do not."""
     for charger in ("CP1", "CP2"):
