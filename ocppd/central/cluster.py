@@ -136,12 +136,14 @@ class Cluster:
         if census.revived or self._revived:  # others took us for dead, and told us nothing; some may still be about to
             self.restored()
         self._revived = census.revived
-        if census.others and not self._others and self._bus.alone:
+        # Until then one of them may be the last run of this node, which was killed.
+        others = census.others if self._beats > LEASE_S / BEAT_S else 0
+        if others and not self._others and self._bus.alone:
             log.warn(
                 "{count} other nodes use this database, and without --redis none of them reaches the others' chargers",
-                count=census.others,
+                count=others,
             )
-        self._others = census.others
+        self._others = others
 
 
 def _untold(failure: Failure) -> None:
