@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ocppd.simulator.connection import password_bytes
+from ocppd.simulator.connection import check_own, check_root, password_bytes
 from ocppd.simulator.crowd import Plan
 from ocppd.simulator.options import Options
 from ocppd.simulator.quirks import QUIRKS, listed
@@ -141,6 +141,19 @@ def wants_list(arguments: Sequence[str]) -> bool:
     return f"--quirk={LIST}" in arguments or ("--quirk", LIST) in pairs
 
 
+def _read(parser: argparse.ArgumentParser, option: str, path: Path | None, check: Callable[[bytes], None]) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        data = path.read_bytes()
+        check(data)
+    except OSError as failure:
+        parser.error(f"argument {option}: {failure.filename}: {failure.strerror}")
+    except ValueError as failure:
+        parser.error(f"argument {option}: {path}: {failure}")
+    return data
+
+
 def parse(arguments: Sequence[str]) -> Arguments:
     """The arguments after the program's name. Ends the program with status 2 and one line where they make no sense."""
     parser = _parser()
@@ -148,10 +161,8 @@ def parse(arguments: Sequence[str]) -> Arguments:
         sys.stdout.write(f"{listed()}\n")
         parser.exit()
     given = parser.parse_args(arguments)
-    try:
-        authority, certificate = (path.read_bytes() if path else None for path in (given.ca, given.certificate))
-    except OSError as failure:
-        parser.error(f"{failure.filename}: {failure.strerror}")
+    authority = _read(parser, "--ca", given.ca, check_root)
+    certificate = _read(parser, "--certificate", given.certificate, check_own)
     if len(given.id_tag) > 20:
         parser.error("argument --id-tag: an id tag has at most 20 characters")
     plan = Plan(

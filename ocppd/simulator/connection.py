@@ -12,9 +12,10 @@ from typing import Any, Protocol, cast
 from urllib.parse import quote, urlsplit
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from OpenSSL import crypto
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import ConnectError, DNSLookupError, VerifyError
 from twisted.internet.ssl import Certificate, KeyPair, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.python.failure import Failure
 
@@ -183,11 +184,30 @@ def _endpoint(reactor: Any, address: Address) -> Any:
 
 def _tls(host: str, address: Address) -> Any:
     """What a charger of security profiles 2 and 3 checks and shows (white paper A00)."""
-    trusted = None
-    if address.authority_pem is not None:
-        trusted = trustRootFromCertificates([Certificate.loadPEM(address.authority_pem)])
-    shown = None
-    if address.certificate_pem is not None:
-        key = KeyPair.load(address.certificate_pem, 1)
-        shown = PrivateCertificate.fromCertificateAndKeyPair(Certificate.loadPEM(address.certificate_pem), key)
+    trusted = None if address.authority_pem is None else trustRootFromCertificates([_root(address.authority_pem)])
+    shown = None if address.certificate_pem is None else _own(address.certificate_pem)
     return optionsForClientTLS(host, trustRoot=trusted, clientCertificate=shown)
+
+
+def _root(pem: bytes) -> Any:
+    return Certificate.loadPEM(pem)
+
+
+def _own(pem: bytes) -> Any:
+    return PrivateCertificate.fromCertificateAndKeyPair(_root(pem), KeyPair.load(pem, 1))
+
+
+def check_root(pem: bytes) -> None:
+    """See that it can be trusted. Raises ValueError."""
+    try:
+        _root(pem)
+    except crypto.Error:
+        raise ValueError("this is no certificate in PEM") from None
+
+
+def check_own(pem: bytes) -> None:
+    """See that it can be shown. Raises ValueError."""
+    try:
+        _own(pem)
+    except (crypto.Error, VerifyError):
+        raise ValueError("expected a certificate and its key in PEM, both in this file") from None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -27,6 +30,7 @@ from ocppd.simulator.waiting import Background, Signal, Sleeper, pause
 from ocppd.v16.core import HeartbeatRequest
 from ocppd.v16.types import AuthorizationStatus, ConfigurationStatus, IdTagInfo, Measurand, ReadingContext
 from support.memory import EPOCH_S
+from support.tls import self_signed
 
 
 class BackoffTests(SynchronousTestCase):
@@ -293,6 +297,24 @@ class CommandLineTests(SynchronousTestCase):
         for wrong in table:
             failure = self.assertRaises(SystemExit, parse, wrong)
             self.assertEqual(failure.code, 2)
+
+    def test_certificates_are_looked_at(self) -> None:
+        """A file that is no PEM, holds no key, or another's, is refused before anybody connects with it."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        (key, certificate), (other_key, _) = self_signed(), self_signed()
+        for name, data in (("root", certificate), ("own", certificate + key), ("other", certificate + other_key), ("no", b"no")):
+            (directory / name).write_bytes(data)
+        given = parse(["wss://h", "--ca", str(directory / "root"), "--certificate", str(directory / "own")])
+        self.assertEqual((given.options.authority_pem, given.options.certificate_pem), (certificate, certificate + key))
+        for option, name, said in (
+            ("--ca", "no", "this is no certificate in PEM"),
+            ("--certificate", "root", "expected a certificate and its key in PEM"),
+            ("--certificate", "other", "expected a certificate and its key in PEM"),
+        ):
+            with contextlib.redirect_stderr(io.StringIO()) as stderr:
+                self.assertRaises(SystemExit, parse, ["wss://h", option, str(directory / name)])
+            self.assertIn(f"argument {option}: {directory / name}: {said}", stderr.getvalue())
 
     def test_address(self) -> None:
         """Name and password as OCPP-J 6.2 shows them; no secret in the repr (Z-1)."""
