@@ -18,6 +18,7 @@ import os
 import select
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, cast
@@ -146,8 +147,8 @@ class Terminal:
 class Daemon(Service):
     """ocppd as twistd sees it.
 
-    `make` composes the service, which has a method `hurry` besides; `observe` opens the log; both may raise StartFailed.
-    `reactor` is an IReactorCore and an IReactorFromThreads, `what` is what the log calls this process.
+    `make` composes the service, which has the methods `hurry` and `reload` besides; `observe` opens the log; both may raise
+    StartFailed. `reactor` is an IReactorCore and an IReactorFromThreads, `what` is what the log calls this process.
     """
 
     _log = Logger()
@@ -164,6 +165,7 @@ class Daemon(Service):
         self._error: StartFailed | None = None
         self._told_to_stop = False
         self._privileged = False
+        self._take_reloads()
         try:
             self._service = make()
         except StartFailed as error:
@@ -223,6 +225,14 @@ class Daemon(Service):
         if self._terminal is not None:
             self._terminal.write(one_line(error))
             sys.excepthook = _quiet_for_start_failed(sys.excepthook)
+
+    def _take_reloads(self) -> None:
+        """SIGHUP would end a process that is not ready for it: it is made up for when the reactor runs.
+
+        What is composed takes the signal itself from then on.
+        """
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(lambda: self._composed().reload()))
 
     def _take_signals(self) -> None:
         """End with status 0 on SIGTERM and SIGINT; twistd would end by the signal, which supervisors read as a failure."""

@@ -70,6 +70,9 @@ class Steps(Service):
     def hurry(self) -> None:
         self._step("hurry")
 
+    def reload(self) -> None:
+        self._step("reload")
+
 
 class DaemonCase(SynchronousTestCase):
     """Keeps the process's signal handlers, hook and twistd's runner as they were."""
@@ -77,6 +80,7 @@ class DaemonCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.addCleanup(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.SIG_IGN))
         self.addCleanup(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_IGN))
         self.patch(sys, "excepthook", sys.excepthook)
         self.patch(UnixApplicationRunner, "_waitForStart", UnixApplicationRunner._waitForStart)
         self.reactor = Reactor()
@@ -163,6 +167,15 @@ class StartTests(DaemonCase):
             signal.raise_signal(signal.SIGTERM)
             self.reactor.turn()
             self.assertEqual((self.reactor.stopped, inner.steps), (1, ["privileged", "start", "hurry"]))
+
+    def test_reload_while_it_starts(self) -> None:
+        """A SIGHUP that comes before the start is over ends nothing; it is seen to when the reactor runs."""
+        inner = Steps()
+        daemon = self.daemon(lambda: (signal.raise_signal(signal.SIGHUP), inner)[1])
+        daemon.startService()
+        self.assertEqual(inner.steps, ["privileged", "start"])
+        self.reactor.turn()
+        self.assertEqual(inner.steps, ["privileged", "start", "reload"])
 
     def test_signal_while_it_stops_by_itself(self) -> None:
         """A signal that comes when the service is stopping already hurries it."""
