@@ -10,6 +10,7 @@ import os
 import socket
 from typing import Any, Final
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.endpoints import serverFromString
 from twisted.python.failure import Failure
 
@@ -111,8 +112,10 @@ def listen_on(endpoint: str, factory: Any, reactor: Any) -> tuple[Any, Certifica
 def describe(port: Any) -> str:
     """The address that a port listens on, for the log."""
     address = port.getHost()
+    if isinstance(address, UNIXAddress):
+        return f"the socket {os.fsdecode(address.name or b'')}"
     number = getattr(address, "port", None)
-    return str(getattr(address, "name", address)) if number is None else f"port {number}"
+    return str(address) if number is None else f"port {number}"
 
 
 def _bind_failure(port: str, error: BaseException) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
 
 from ocppd.errors import StartFailed
-from ocppd.net.listening import adopted, bind, bind_shared
+from ocppd.net.listening import adopted, bind, bind_shared, describe
 
 
 class SharedTests(SynchronousTestCase):
@@ -47,6 +48,22 @@ class SharedTests(SynchronousTestCase):
             self.assertRaises(StartFailed, bind_shared, port, 2)
             self.assertEqual(len(os.listdir("/dev/fd")), before)
         self.shared(port, 2)
+
+
+class Port:
+    """What `listen` gives, as far as its address goes."""
+
+    def __init__(self, address: object) -> None:
+        self.getHost = lambda: address
+
+
+class DescribeTests(SynchronousTestCase):
+    """`describe`."""
+
+    def test_addresses(self) -> None:
+        """A port by its number, a socket of the Unix domain by its path."""
+        self.assertEqual(describe(Port(IPv4Address("TCP", "0.0.0.0", 9033))), "port 9033")
+        self.assertEqual(describe(Port(UNIXAddress("/run/ocppd.sock"))), "the socket /run/ocppd.sock")
 
 
 class AdoptedTests(SynchronousTestCase):
