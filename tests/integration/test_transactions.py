@@ -158,6 +158,14 @@ async def test_two_nodes_judge_one_after_the_other(pytestconfig: pytest.Config) 
         server.drop(database)
 
 
+@pytest.mark.parametrize("charger", [None, 7, "", "\ud800", "CP1\0", "x" * 256])
+@ensure
+async def test_a_remote_start_names_a_charger(served: Served, charger: Any) -> None:
+    """What cannot be the name of one is 422, whatever it is."""
+    refused = await served.post("/api/v1/transactions", {"charger": charger, "idTag": "T"})
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/charger")
+
+
 @ensure
 async def test_a_remote_start_becomes_a_transaction(served: Served) -> None:
     """T-9: the transaction that follows a remote start is bound to it, and each tells of the other; the next one is not."""

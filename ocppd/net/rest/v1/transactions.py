@@ -10,6 +10,7 @@ from twisted.internet.defer import maybeDeferred
 
 from ocppd.clock import now_ms
 from ocppd.errors import ErrorCode, InvalidPayload, NotClosable, UnknownTransaction, Violation
+from ocppd.net.identity import MAX_NAME_LENGTH
 from ocppd.net.rest import shapes
 from ocppd.net.rest.answers import json_answer, page_answer
 from ocppd.net.rest.api import Api
@@ -33,7 +34,7 @@ from ocppd.net.rest.v1.commands import MAX_WAIT_S, answered
 from ocppd.net.rest.waiting import shielded
 from ocppd.storage.records import TransactionFilter, TransactionRecord, TransactionState
 from ocppd.v16.core import RemoteStopTransactionRequest
-from ocppd.v16.validation import escaped
+from ocppd.v16.validation import UNSAFE, escaped
 
 START: Final = "RemoteStartTransaction"
 WAIT_QUERY: Final = {"wait": seconds(0, MAX_WAIT_S)}
@@ -117,7 +118,7 @@ async def start_transaction(api: Api, incoming: Incoming) -> Response:
     options = incoming.query(WAIT_QUERY)
     body = incoming.json_object(START)
     charger = body.pop("charger", None)
-    if not isinstance(charger, str) or not charger:
+    if not isinstance(charger, str) or not 0 < len(charger) <= MAX_NAME_LENGTH or UNSAFE.search(charger):
         expected = Violation(ErrorCode.OCCURENCE_CONSTRAINT_VIOLATION, "/charger", "expected the name of a charger")
         raise InvalidPayload(START, (expected,))
     api.chargers.settings(charger)
