@@ -128,6 +128,8 @@ def _beyond(value: dict[str, Any], knows: Callable[[str], bool]) -> Iterator[Vio
 def _select(select: dict[str, Any], knows: Callable[[str], bool]) -> Iterator[Violation]:
     if not select:
         yield wrong("/select", "expected names, tags, vendor, model or firmware")
+    if select.get("tags") == []:
+        yield wrong("/select/tags", "expected at least one tag: without any they would be all chargers")
     names = select.get("names")
     if not isinstance(names, list):
         return
