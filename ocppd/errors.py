@@ -34,7 +34,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+#: More would help nobody and let a hostile payload fill the memory.
+MAX_VIOLATIONS: Final = 1000
 
 
 class ErrorCode(StrEnum):
@@ -152,9 +155,10 @@ class InvalidPayload(OcppdError):
     """A payload for one of our own messages breaks the OCPP definition; nothing was queued."""
 
     def __init__(self, action: str, violations: tuple[Violation, ...]) -> None:
-        super().__init__(f"{action}: " + "; ".join(str(violation) for violation in violations))
+        told = violations[:MAX_VIOLATIONS]
+        super().__init__(f"{action}: " + "; ".join(map(str, told)))
         self.action = action
-        self.violations = violations
+        self.violations = told
 
 
 class CallFailed(OcppdError):

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from ocppd.errors import ErrorCode, Violation
+from ocppd.errors import MAX_VIOLATIONS, ErrorCode, Violation
 from ocppd.v16 import rules
 from ocppd.v16.shapes import (
     BooleanShape,
@@ -33,8 +33,6 @@ from ocppd.v16.shapes import (
 from ocppd.v16.timestamps import parse_timestamp
 from ocppd.v16.types import INT32_MAX, INT64_MAX, INT64_MIN
 
-#: More would help nobody and let a hostile payload fill the memory.
-MAX_VIOLATIONS = 1000
 #: Of a member's name in a pointer, so that a hostile name cannot fill a log line.
 _MAX_NAME_LENGTH = 64
 #: Digits before the point and after it, beyond which a number is no electrical quantity and arithmetic would explode.

@@ -11,7 +11,7 @@ from typing import Any
 from jsonschema import Draft4Validator
 from twisted.trial.unittest import SynchronousTestCase
 
-from ocppd.errors import ErrorCode, InvalidPayload, Violation
+from ocppd.errors import MAX_VIOLATIONS, ErrorCode, InvalidPayload, Violation
 from ocppd.v16.codec import action_of, build, decode, encode, read_json, verify
 from ocppd.v16.core import (
     AuthorizeConfirmation,
@@ -35,7 +35,7 @@ from ocppd.v16.types import (
     IdTagInfo,
     RegistrationStatus,
 )
-from ocppd.v16.validation import MAX_VIOLATIONS, check
+from ocppd.v16.validation import check
 from support import facts
 from support.examples import example, for_each, kind_of, payload, with_
 

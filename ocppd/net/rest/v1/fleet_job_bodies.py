@@ -17,7 +17,7 @@ from ocppd.net.rest.v1.commands import COMMANDS
 from ocppd.storage.records.fleet_jobs import ProductFilter
 from ocppd.v16.codec import build
 from ocppd.v16.types import Integer, Message
-from ocppd.v16.validation import MAX_VIOLATIONS, Fault, check, is_sane_number
+from ocppd.v16.validation import Fault, check, is_sane_number
 
 SUBJECT: Final = "job"
 #: Calls per second.
@@ -85,7 +85,7 @@ def read_wish(value: dict[str, Any], knows: Callable[[str], bool]) -> Wish:
     request, wrong_payload = _payload(value)
     violations += wrong_payload
     if violations or request is None:
-        raise InvalidPayload(SUBJECT, tuple(violations[:MAX_VIOLATIONS]))
+        raise InvalidPayload(SUBJECT, tuple(violations))
     body = msgspec.convert(rest, JobBody)
     select = body.select
     product = ProductFilter(select.vendor or None, select.model or None, select.firmware or None)

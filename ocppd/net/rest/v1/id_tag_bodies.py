@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -181,11 +182,15 @@ def rows_of_csv(body: bytes) -> list[Row]:
 
 def _check_columns(header: Sequence[str]) -> None:
     """Nothing is read from columns that may mean something else."""
-    unknown = [of_fault(Fault.UNKNOWN_MEMBER, _pointer(name)) for name in header if name not in COLUMNS]
+    unknown = [of_fault(Fault.UNKNOWN_MEMBER, _pointer(name)) for name in islice(_unknown(header), MAX_SHOWN)]
     twice = [wrong(f"/{name}", "the column stands there twice") for name in COLUMNS if header.count(name) > 1]
     missing = [] if "idTag" in header else [of_fault(Fault.MISSING, TAG)]
     if unknown or twice or missing:
-        raise refused(*unknown[:MAX_SHOWN], *twice, *missing)
+        raise refused(*unknown, *twice, *missing)
+
+
+def _unknown(header: Sequence[str]) -> Iterator[str]:
+    return (name for name in header if name not in COLUMNS)
 
 
 def _pointer(name: str) -> str:
