@@ -26,6 +26,7 @@ AUTHORIZATION_KEY: Final = "authorizationkey"
 UNDECIDED_MS: Final = 7 * 24 * 3600 * 1000
 #: Passwords of one charger that are tried: those of so many calls may be on their way at the same time.
 TRIED: Final = 10
+_RANKS: Final = (PasswordState.CURRENT, PasswordState.GIVEN, PasswordState.UNKNOWN, PasswordState.WAITING)
 ACCEPTED: Final = "Accepted"
 #: What a charger answers that has kept its old key (A01.FR.04).
 REFUSED: Final = frozenset({"Rejected", "NotSupported", "NotImplemented"})
@@ -66,9 +67,17 @@ class _Request(msgspec.Struct):
 
 
 def read(unit: Unit, charger: str, now_ms: int) -> list[Password]:
-    """The passwords of a charger that are valid, newest first."""
+    """The passwords of a charger that are valid, newest first; where there are many, those that it may have by now."""
     found = [_password(row) for row in unit.all(_READ, {"the_charger": charger})]
-    return [each for each in found if each.until_ms is None or each.until_ms > now_ms][:TRIED]
+    valid = [each for each in found if each.until_ms is None or each.until_ms > now_ms]
+    tried = {each.number for each in sorted(valid, key=_rank)[:TRIED]}
+    return [each for each in valid if each.number in tried]
+
+
+def _rank(password: Password) -> tuple[int, int]:
+    """The one that holds comes before all others: without it a charger would be taken for one that has none."""
+    is_waiting = password.state is PasswordState.WAITING  # calls go out in their order, the oldest first
+    return _RANKS.index(password.state), password.number if is_waiting else -password.number
 
 
 def is_held(unit: Unit, charger: str) -> bool:

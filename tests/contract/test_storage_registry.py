@@ -113,6 +113,20 @@ async def test_late_answers_about_passwords_in_their_order(storage: SqlStorage) 
 
 
 @ensure
+async def test_many_passwords_on_their_way(storage: SqlStorage) -> None:
+    """Z-3, Z-6: the password that holds is asked for, and is right, however many calls wait for their charger to set another."""
+    registry = storage.registry
+    await registry.password_given("CP1", b"old", 500, at_once=True)
+    keys = [bytes([number] * 20) for number in range(12)]
+    for number, key in enumerate(keys):
+        await storage.call_accepted(setting(str(number), key), 50, lambda _: True)
+    assert PasswordState.CURRENT in await states(storage)
+    for given, is_right in ((b"old", True), (keys[0], True), (b"wrong", False), (None, False)):
+        checked = await registry.check_password("CP1", given, 2000, tolerant=False)
+        assert (checked.held, checked.matched is not None) == (True, is_right), given
+
+
+@ensure
 async def test_unknown_identities(storage: SqlStorage) -> None:
     """H-5: attempts add up; of very many those that nobody saw for longest are forgotten; one that is entered is none."""
     registry: Any = storage.registry
