@@ -98,9 +98,16 @@ def given(unit: Unit, charger: str, key: bytes, now_ms: int) -> None:
     _insert(unit, charger, key, PasswordState.GIVEN, now_ms, until_ms=now_ms + UNDECIDED_MS)
 
 
-def forgotten(unit: Unit, charger: str) -> bool:
-    """The charger has no password here any more; whether it had one."""
-    return unit.run(_FORGOTTEN, {"the_charger": charger}) > 0
+def given_up(unit: Unit, charger: str) -> bool:
+    """No password holds any more, but those of calls that have not ended: their charger may take them yet. Whether any did."""
+    held = unit.one(_READ, {"the_charger": charger}) is not None
+    unit.send(_OTHERS_FORGOTTEN, {"the_charger": charger, "the_number": 0, "the_state": PasswordState.WAITING.value})
+    return held
+
+
+def forgotten(unit: Unit, charger: str) -> None:
+    """The charger has no password here any more."""
+    unit.send(_FORGOTTEN, {"the_charger": charger})
 
 
 def proven(unit: Unit, charger: str, number: int | None) -> bool:

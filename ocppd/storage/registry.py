@@ -135,7 +135,7 @@ def password_given(unit: Unit, name: str, key: bytes, now_ms: int, *, at_once: b
 
 def passwords_forgotten(unit: Unit, name: str, now_ms: int) -> bool:
     """See `RegistryRecords.passwords_forgotten`."""
-    if not charger_passwords.forgotten(unit, name):
+    if not charger_passwords.given_up(unit, name):
         return False
     password_changed(unit, name, now_ms, "operator")
     return True

@@ -127,6 +127,22 @@ async def test_many_passwords_on_their_way(storage: SqlStorage) -> None:
 
 
 @ensure
+async def test_passwords_are_forgotten_while_a_call_waits(storage: SqlStorage) -> None:
+    """Z-6: what a call has yet to set is not forgotten with the others, since its charger may take it."""
+    registry = storage.registry
+    assert not await registry.passwords_forgotten("CP1", 400)
+    await registry.password_given("CP1", b"old", 500, at_once=True)
+    await storage.call_accepted(setting("1", KEY), 10, lambda _: True)
+    assert await registry.passwords_forgotten("CP1", 600)
+    assert await states(storage) == [PasswordState.WAITING]
+    await storage.call_sent("1", (await storage.charger_connected("CP1", "", 900)).generation, 1000)
+    answer = '[3,"1",{"status":"Accepted"}]'
+    await storage.call_ended(CallEnd("1", MessageState.COMPLETED, 1100, "Accepted", answer))
+    found = await registry.check_password("CP1", KEY, 2000, tolerant=False)
+    assert found.matched is not None and found.matched.state is PasswordState.CURRENT
+
+
+@ensure
 async def test_unknown_identities(storage: SqlStorage) -> None:
     """H-5: attempts add up; of very many those that nobody saw for longest are forgotten; one that is entered is none."""
     registry: Any = storage.registry
