@@ -105,9 +105,14 @@ def numbered(unit: Unit, job_id: int, request_id: int) -> None:
 
 
 def free_request_id(unit: Unit, charger: str, job_id: int, limit: int) -> int:
-    """One that no job of the charger has: above all of them, or where there is nothing above, that of the row."""
+    """One that no job of the charger has: above them all, or with nothing above, the first from that of the row on."""
     highest = unit.one(_HIGHEST_REQUEST, {"the_charger": charger})[0] or 0
-    return highest + 1 if 0 <= highest < limit else job_id
+    if 0 <= highest < limit:
+        return highest + 1
+    request_id = job_id
+    while knows_request(unit, charger, request_id):
+        request_id += 1
+    return request_id
 
 
 def knows_request(unit: Unit, charger: str, request_id: int) -> bool:

@@ -90,6 +90,8 @@ async def test_request_ids(storage: SqlStorage) -> None:
     high = await made(storage, JobKind.SIGNED_FIRMWARE, request_id=2**31 - 1)
     after = await made(storage, JobKind.LOG)
     assert after.request_id == after.job_id and high.request_id == 2**31 - 1
+    taken_too = await made(storage, JobKind.LOG, request_id=after.job_id + 2)
+    assert (await made(storage, JobKind.LOG)).request_id == taken_too.job_id + 2
 
 
 def made_later(storage: SqlStorage) -> Any:
