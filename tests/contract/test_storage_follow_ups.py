@@ -240,7 +240,7 @@ async def test_an_old_status_is_history(storage: SqlStorage) -> None:
     """N-1, N-6, OP-13, OP-16: what comes late, and is not its connector's state now, is no answer to a trigger, shows no
     availability and ends no remote start; the next status does."""
     await told(storage, 1, "Preparing", -60)
-    await told(storage, 1, "Charging", -1)
+    await told(storage, 1, "Charging", -1, of=-2)
     await ended(storage, "trigger", "TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": 1})
     await ended(storage, "wish", "ChangeAvailability", {"connectorId": 1, "type": "Inoperative"}, "Scheduled")
     await ended(storage, "start", "RemoteStartTransaction", {"idTag": "X", "connectorId": 1})

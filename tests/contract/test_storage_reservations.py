@@ -150,8 +150,8 @@ async def test_starts_and_statuses(storage: SqlStorage) -> None:
 @ensure
 async def test_an_old_status_ends_no_reservation(storage: SqlStorage) -> None:
     """N-1, N-4, N-6: what comes late, and is not its connector's state now, says nothing of what is reserved there by now."""
-    await storage.status_notified(inbound("StatusNotification"), status(0))
-    await storage.status_notified(inbound("StatusNotification"), status(1, "Reserved"))
+    await storage.status_notified(inbound("StatusNotification"), status(0, timestamp_ms=NOON_MS - 1))
+    await storage.status_notified(inbound("StatusNotification"), status(1, "Reserved", timestamp_ms=NOON_MS - 1))
     await made(storage, "r1")
     for connector_id, text in ((0, "Unavailable"), (1, "Available"), (1, "Faulted")):
         late = status(connector_id, text, timestamp_ms=NOON_MS - 60 * MINUTE_MS)
