@@ -143,11 +143,11 @@ def connected(
     return ConnectedCharger(generation, _registration(registration), tuple(queued), tuple(dropped), product)
 
 
-def disconnected(unit: Unit, name: str, generation: int, last_seen_ms: int) -> list[DroppedCall]:
+def disconnected(unit: Unit, name: str, generation: int, last_seen_ms: int, node: str) -> list[DroppedCall]:
     """See `ChargerRecords.charger_disconnected`."""
     current = unit.run(_DISCONNECTED, {"the_name": name, "the_generation": generation, "seen_ms": last_seen_ms})
     if not current:
-        late_statuses.put_right(unit, name, generation)
+        late_statuses.put_right(unit, name, generation, node)
         return []
     events.happened(unit, EventKind.CHARGER_DISCONNECTED, name, last_seen_ms)
     return calls.let_go(unit, name)

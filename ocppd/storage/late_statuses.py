@@ -2,8 +2,8 @@
 
 A node that stood still goes on with what it had received before. The charger may have connected to another one by then, and
 have told its statuses there: what the first one records after that is history, and not what its connectors show. That is put
-right with the end of the older connection, which is rare, so that no status pays for it. Where there is but one node, what
-it has received is recorded in that order.
+right with the end of the older connection, which is rare, so that no status pays for it. What one node has received is
+recorded in that order.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Final
 from sqlalchemy import bindparam, null, select, update
 
 from ocppd.storage import connector_states
-from ocppd.storage.schema import connectors, messages, statuses
+from ocppd.storage.schema import chargers, connectors, messages, statuses
 from ocppd.storage.spellings import at_most
 from ocppd.storage.unit import Parameters, Statement, Unit
 
+#: Statuses of a connector that are looked at: more than a node holds of one charger when it stands still.
+LOOKED_AT: Final = 200
 #: What a connector shows of its status.
 _SHOWN: Final = ("status", "error_code", "info", "vendor_id", "vendor_error_code", "timestamp_ms", "received_ms")
 _newest = (
@@ -25,9 +27,11 @@ _newest = (
     .where(statuses.c.charger == bindparam("the_charger"), statuses.c.connector_id == bindparam("the_connector"))
     .order_by(statuses.c.sequence.desc())
 )
+_ELSEWHERE = Statement(
+    select(chargers.c.generation).where(chargers.c.name == bindparam("the_charger"), chargers.c.node != bindparam("the_node"))
+)
 _CONNECTORS = Statement(select(connectors.c.connector_id).where(connectors.c.charger == bindparam("the_charger")))
-_LAST = Statement(at_most(_newest, 1))
-_LAST_OF_NEWER = Statement(at_most(_newest.where(messages.c.generation > bindparam("the_generation")), 1))
+_LAST = Statement(at_most(_newest, LOOKED_AT))
 _SHOW = Statement(
     update(connectors)
     .where(connectors.c.charger == bindparam("the_charger"), connectors.c.connector_id == bindparam("the_connector"))
@@ -35,17 +39,15 @@ _SHOW = Statement(
 )
 
 
-def put_right(unit: Unit, charger: str, generation: int) -> None:
-    """The connection of that generation is over, and was not the newest: show what newer ones have told."""
-    if unit.dialect == "sqlite":
+def put_right(unit: Unit, charger: str, generation: int, node: str) -> None:
+    """The connection of that generation, to this node, is over, and was not the newest: show what newer ones have told."""
+    if unit.dialect == "sqlite" or unit.one(_ELSEWHERE, {"the_charger": charger, "the_node": node}) is None:
         return
     for (connector_id,) in unit.all(_CONNECTORS, {"the_charger": charger}):
         this: Parameters = {"the_charger": charger, "the_connector": connector_id}
-        last = unit.one(_LAST, this)
-        if last is None or last[-1] > generation:
-            continue
-        newer = unit.one(_LAST_OF_NEWER, {**this, "the_generation": generation})
-        if newer is not None:
+        last = unit.all(_LAST, this)
+        newer = next((row for row in last if row[-1] > generation), None)
+        if newer is not None and last[0] is not newer:
             shown = {f"new_{name}": value for name, value in zip(_SHOWN, newer, strict=False)}
             warnings = connector_states.warning(newer[0], newer[1])
             unit.send(_SHOW, {**this, **shown, "new_warnings": warnings})

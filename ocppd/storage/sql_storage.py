@@ -233,7 +233,7 @@ class SqlStorage:
         return self.write(chargers.connected, name, remote_ip, now_ms, self._secrets.decrypt, self._node)
 
     def charger_disconnected(self, name: str, generation: int, last_seen_ms: int) -> Deferred[list[DroppedCall]]:
-        return self.write(chargers.disconnected, name, generation, last_seen_ms)
+        return self.write(chargers.disconnected, name, generation, last_seen_ms, self._node)
 
     def charger_booted(self, message: Inbound, boot: Boot) -> Deferred[int]:
         return self.write(chargers.booted, message, boot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,21 @@ async def storage(url: str) -> AsyncIterator[SqlStorage]:
     running.start()
     yield running
     await running.stop()
+
+
+@pytest_twisted.async_yield_fixture
+async def open_node() -> AsyncIterator[Callable[[str, str], SqlStorage]]:
+    """Open the records at a URL as a node: `open_node(url, node)`."""
+    opened: list[SqlStorage] = []
+
+    def node(url: str, name: str) -> SqlStorage:
+        opened.append(SqlStorage(url, reactor, postgresql.SECRET_KEY, node=name))
+        opened[-1].start()
+        return opened[-1]
+
+    yield node
+    for each in opened:
+        await each.stop()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest_twisted
 
 from ocppd.storage.records import ChargerRecord, ConnectedCharger, ConnectorRecord
@@ -103,23 +105,27 @@ async def test_the_status_that_arrives_last_is_current(storage: SqlStorage) -> N
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_an_older_connection_tells_last_is_history(storage: SqlStorage) -> None:
+async def test_what_an_older_connection_tells_last_is_history(
+    postgresql_url: str, open_node: Callable[[str, str], SqlStorage]
+) -> None:
     """A node that stood still records what it had received before its charger went elsewhere: that is shown no longer than it
     holds the older connection.
     """
-    if not storage.shared:
-        return  # one node records everything in the order in which it came
-    for generation, connector_id, text in ((1, 1, "Available"), (1, 2, "Faulted"), (2, 1, "Finishing"), (1, 1, "Charging")):
+    old, new = open_node(postgresql_url, "old#1"), open_node(postgresql_url, "new#1")
+    told = (
+        *((old, 1, 1, "Available", "NoError"), (old, 1, 2, "Faulted", "GroundFailure")),
+        *((new, 2, 1, "Finishing", "GroundFailure"), (old, 1, 1, "Charging", "NoError")),
+    )
+    for node, generation, connector_id, text, error in told:
         if text in ("Available", "Finishing"):
-            await storage.charger_connected("CP1", "::1", NOON_MS)
-        error = "GroundFailure" if text in ("Faulted", "Finishing") else "NoError"
-        told = status(connector_id, text, error_code=error)
-        await storage.status_notified(inbound("StatusNotification", generation=generation), told)
-    await storage.charger_disconnected("CP1", 1, NOON_MS)
-    first, second = (await storage.read_connectors(["CP1"]))["CP1"]
+            await node.charger_connected("CP1", "::1", NOON_MS)
+        message = inbound("StatusNotification", generation=generation)
+        await node.status_notified(message, status(connector_id, text, error_code=error))
+    await old.charger_disconnected("CP1", 1, NOON_MS)
+    first, second = (await new.read_connectors(["CP1"]))["CP1"]
     assert (first.status, first.error_code, first.warnings) == ("Finishing", "GroundFailure", " GroundFailure ")
     assert (second.status, second.error_code) == ("Faulted", "GroundFailure")
-    history = [each.status.status for each in await storage.list_statuses("CP1", 1, None, 10)]
+    history = [each.status.status for each in await new.list_statuses("CP1", 1, None, 10)]
     assert history == ["Charging", "Finishing", "Available"]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest_twisted
-from twisted.internet import reactor
 from twisted.internet.defer import DeferredList
 from twisted.internet.threads import deferToThread
 
@@ -16,7 +15,6 @@ from ocppd.storage import events
 from ocppd.storage.records import FRAME_LIMIT, CallEnd, Event, EventFilter, EventKind, MessageState
 from ocppd.storage.sql_storage import SqlStorage
 from ocppd.v16.types import AuthorizationStatus, RegistrationStatus
-from support import postgresql
 from support.storing import NOON_MS, boot, call, inbound, start, status, stop
 
 LIMIT = 50
@@ -166,21 +164,6 @@ async def test_a_node_that_ends_lets_go_of_its_chargers(storage: SqlStorage) -> 
 
 
 Open = Callable[[str, str], SqlStorage]
-
-
-@pytest_twisted.async_yield_fixture
-async def open_node() -> AsyncIterator[Open]:
-    """Open the records at a URL as a node: `open_node(url, node)`."""
-    opened: list[SqlStorage] = []
-
-    def node(url: str, name: str) -> SqlStorage:
-        opened.append(SqlStorage(url, reactor, postgresql.SECRET_KEY, node=name))
-        opened[-1].start()
-        return opened[-1]
-
-    yield node
-    for each in opened:
-        await each.stop()
 
 
 @ensure
