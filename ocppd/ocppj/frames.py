@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -144,20 +144,25 @@ def _elements(data: bytes, strict: bool) -> list[bytes]:
     except msgspec.ValidationError:
         raise Unreadable("not a JSON array") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        if strict:
-            raise Unreadable("not JSON") from None
-    return _salvage(data)
+        return _salvage(data, strict)
 
 
-def _salvage(data: bytes) -> list[bytes]:
-    """What a lenient parser still reads: NaN and the infinities become null (F-12)."""
+def _salvage(data: bytes, strict: bool) -> list[bytes]:
+    """What another parser still reads: halves of characters, which are JSON, and NaN and the infinities, which are not (F-12).
+
+    The latter become null for the tolerant reader.
+    """
     try:
-        value = json.loads(data, parse_constant=lambda _: None)
+        value = json.loads(data, parse_constant=_no_json if strict else lambda _: None)
     except (ValueError, RecursionError):
         raise Unreadable("not JSON") from None
     if not isinstance(value, list):
         raise Unreadable("not a JSON array")
     return [json.dumps(element).encode("ascii") for element in value]
+
+
+def _no_json(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _read_call(elements: list[bytes], strict: bool) -> Call:

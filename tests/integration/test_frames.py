@@ -226,6 +226,21 @@ async def test_fr_15_hostile_json(start: Any, text: str, strict: bool) -> None:
 
 
 @ensure
+async def test_half_a_character_in_strict_mode(start: Any) -> None:
+    """1.7, F-12: an escape of half a character is JSON, so strict mode answers it with its error, and does not keep silent."""
+    daemon = start(STRICT)
+    peer = await booted(daemon)
+    answer = await peer.ask(r'[2,"1","Authorize",{"idTag":"\ud800"}]')
+    assert answer[:3] == [4, "1", "PropertyConstraintViolation"] and answer[4]["path"] == "/idTag"
+    pending = daemon.central.commands.call("CP1", SET)
+    asked = await peer.frame()
+    peer.send(rf'[4,"{asked[1]}","NotSupported","\udfff",{{}}]')
+    with pytest.raises(CallErrorReceived):
+        await within(pending)
+    await peer.leave()
+
+
+@ensure
 async def test_remembered_messages_are_bounded(start: Any) -> None:
     """What is kept in memory of a charger's messages stays small, however fat they are."""
     daemon = start()

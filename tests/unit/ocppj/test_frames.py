@@ -91,10 +91,12 @@ class CallTests(SynchronousTestCase):
             read(frame, strict=True)
 
     def test_lone_surrogate_in_the_id(self) -> None:
-        """An id with a lone surrogate is read, and echoed as it came."""
-        call = read(b'[2,"\\ud800","Heartbeat",{}]', strict=False)
-        self.assertEqual(call.wire_id, b'"\\ud800"')
-        call.message_id.encode()
+        """An id with a lone surrogate is read in any mode, as it is JSON, and echoed as it came."""
+        for strict in (False, True):
+            call = read(b'[2,"\\ud800","Heartbeat",{}]', strict=strict)
+            self.assertIsInstance(call, Call)
+            self.assertEqual(call.wire_id, b'"\\ud800"')
+            call.message_id.encode()
 
 
 class ResponseTests(SynchronousTestCase):
