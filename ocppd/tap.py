@@ -145,7 +145,7 @@ class Options(usage.Options):
         self._charger_paths: list[str] = []
 
     def opt_charger_path(self, path: str) -> None:
-        """A base path of the chargers' URLs; repeatable. Environment: OCPPD_CHARGER_PATH, by commas. [default: /ocppj/1.6]"""
+        """A base path of the chargers' URLs, or several by commas. Environment: OCPPD_CHARGER_PATH. [default: /ocppj/1.6]"""
         self._charger_paths.append(path)
 
     def opt_version(self) -> None:
@@ -237,7 +237,7 @@ class Options(usage.Options):
     def _paths(self) -> tuple[str, ...]:
         variable = _variable("charger-path")
         if self._charger_paths:
-            source, given = "--charger-path", self._charger_paths
+            source, given = "--charger-path", ",".join(self._charger_paths).split(",")
         elif self.environ.get(variable):
             source, given = variable, self.environ[variable].split(",")
         else:
