@@ -6,6 +6,7 @@ takes 1.3 µs that way and 17 µs through `Connection.execute`, and every messag
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
@@ -217,10 +218,15 @@ class Unit:
         return self
 
     def __exit__(self, *raised: Any) -> None:
-        if raised[0] is None:
-            self._settle()
-        self._pipeline, self._sending = None, self._cursor
-        self._leave.__exit__(*raised)
+        try:
+            if raised[0] is None:
+                self._settle()
+        except BaseException:
+            raised = sys.exc_info()
+            raise
+        finally:  # whatever went wrong: the connection is not to be left in a pipeline
+            self._pipeline, self._sending = None, self._cursor
+            self._leave.__exit__(*raised)
 
     @property
     def connection(self) -> Connection:

@@ -21,7 +21,7 @@ from ocppd.storage.sql_storage import SqlStorage
 from ocppd.storage.unit import Unit
 from support.holding import PATIENCE_S, held, until
 from support.postgresql import SECRET_KEY, Server
-from support.storing import NOON_MS, inbound, start
+from support.storing import NOON_MS, call, inbound, start
 
 DEADLOCK = "40P01"
 SERIALIZATION = "40001"
@@ -42,6 +42,12 @@ async def storages(postgresql_url: str) -> AsyncIterator[list[SqlStorage]]:
 def refused(unit: Unit, state: str) -> None:
     """A use case that the server refuses with this SQLSTATE."""
     unit.connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$")
+
+
+def in_pipeline(unit: Unit) -> bool:
+    """A use case that tells whether its session waits with what it is sent."""
+    session: Any = unit.connection.connection.driver_connection
+    return bool(session.pgconn.pipeline_status)
 
 
 async def order(storage: SqlStorage) -> list[str]:
@@ -256,3 +262,34 @@ async def test_jobs_that_two_nodes_make_at_once(
     release.set()
     jobs = [(await gatherResults(making))[0], await second]
     assert [job and job.request_id for job in jobs] == ([1, 2] if given is None else [given, None])
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_takes_no_writes(
+    server: Server, storages: list[SqlStorage], told: list[str], logged_errors: Any
+) -> None:
+    """Where what was left to the end of a batch is refused, the reason is the server's, and the session is as good as before."""
+    storage = storages[0]
+
+    def read_only(unit: Unit) -> str:
+        return str(unit.connection.exec_driver_sql("SHOW transaction_read_only").scalar())
+
+    async def is_read_only(state: str) -> bool:
+        return await storage.write(read_only) == state
+
+    with server.admin() as admin:
+        try:
+            admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            admin.execute("SELECT pg_reload_conf()")
+            await until(lambda: is_read_only("on"))
+            with pytest.raises(StorageUnavailable, match="cannot execute INSERT in a read-only transaction"):
+                await storage.call_created(call("c1"), 1)
+            assert await storage.write(in_pipeline) is False
+        finally:
+            admin.execute("SET default_transaction_read_only = off")
+            admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
+            admin.execute("SELECT pg_reload_conf()")
+    await until(lambda: is_read_only("off"))
+    assert await storage.call_created(call("c1"), 1)
+    assert told == ["error: the database refuses to write: cannot execute INSERT in a read-only transaction"]
+    logged_errors.flush()
