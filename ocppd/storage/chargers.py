@@ -194,7 +194,7 @@ def registration_amended(unit: Unit, sequence: int, answer: str, registration: R
 
 
 def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
-    """See `ChargerRecords.status_notified`. What arrives last is the current state (REQUIREMENTS N-1)."""
+    """See `ChargerRecords.status_notified`. What arrives last is the current state (REQUIREMENTS N-1, G-8)."""
     sequence = journal.received(unit, message, message.answer, later=True)
     row = (
         *(sequence, message.charger, status.connector_id, status.status, status.error_code, status.info),
@@ -204,7 +204,8 @@ def status_notified(unit: Unit, message: Inbound, status: Status) -> int:
         unit.send_row(_TERSE_KEPT, _TERSE_ROW, (*row[:5], *row[8:]))
     else:
         unit.send_row(_STATUS_KEPT, _STATUS_ROW, row)
-    unit.send_row(_CONNECTOR_NOW, _CONNECTOR_ROW, (*row[1:], connector_states.warning(status.status, status.error_code)))
+    if 0 <= status.connector_id <= connector_states.HIGHEST:
+        unit.send_row(_CONNECTOR_NOW, _CONNECTOR_ROW, (*row[1:], connector_states.warning(status.status, status.error_code)))
     consequences.status_notified(unit, message, status)
     return sequence
 

@@ -20,6 +20,9 @@ CLOCK_IS_KNOWN_MS: Final = 10 * 60 * 1000
 CLOCK_WAS_SET_MS: Final = 1_262_304_000_000
 #: Characters of warnings that are kept; more are the same few over again.
 MOST_WARNINGS: Final = 500
+#: G-8: connectors are numbered from 1 on without gaps. A status of a higher number than any charger has is on record, and no
+#: connector comes of it: they are shown with their charger, all of them.
+HIGHEST: Final = 999
 
 #: Whether a status that was just stored is its connector's now, as `is_current` has decided: one that is not is of an earlier
 #: instant. It is history, and nothing follows from it.

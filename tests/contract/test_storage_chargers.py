@@ -130,6 +130,17 @@ async def test_what_an_older_connection_tells_last_is_history(
 
 
 @pytest_twisted.ensureDeferred
+async def test_numbers_that_no_connector_has(storage: SqlStorage) -> None:
+    """A status of a number that no charger counts to is on record, and makes no connector (G-8)."""
+    numbers = (-1, 0, 999, 1000, 2**31 - 1)
+    for number in numbers:
+        await storage.status_notified(inbound("StatusNotification"), status(number))
+    shown = (await storage.read_connectors(["CP1"]))["CP1"]
+    assert [connector.connector_id for connector in shown] == [0, 999]
+    assert [len(await storage.list_statuses("CP1", number, None, 9)) for number in numbers] == [1] * len(numbers)
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_connector_shows_its_open_transaction(storage: SqlStorage) -> None:
     """While a transaction is open its connector names it; other connectors and chargers do not."""
     for charger in ("CP1", "CP2"):
