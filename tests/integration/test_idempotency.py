@@ -239,6 +239,27 @@ async def test_records_that_fail_at_the_end(served: Served) -> None:
 
 
 @ensure
+async def test_a_claim_of_which_nobody_knows(served: Served) -> None:
+    """A key that was claimed in a commit whose outcome was lost is left to whoever asks next, once the records are back."""
+    records, claim = served.storage.idempotency, served.storage.idempotency.claim
+
+    def lost(*arguments: Any) -> Any:
+        return claim(*arguments).addCallback(lambda _: fail(StorageUnavailable("lost")))
+
+    records.claim = lost  # type: ignore[method-assign]
+    assert (await sent(served)).status == 503
+    records.claim = lambda *_: fail(StorageUnavailable("away"))  # type: ignore[method-assign]
+    assert (await sent(served)).status == 503
+    records.claim = claim  # type: ignore[method-assign]
+    assert [node for node, _ in await kept(served)] != [NOBODY]
+    served.system.retry()
+    assert await kept(served) == [(NOBODY, None)]
+    assert (await sent(served)).status == 202
+    served.system.retry()
+    assert [status for _, status in await kept(served)] == [202]
+
+
+@ensure
 async def test_a_key_lives_for_a_day() -> None:
     """After a day a key is as good as new, and forgotten by itself."""
     clock = Clock()

@@ -34,6 +34,8 @@ HEADER: Final = "idempotency-key"
 REPLAYED: Final = "Idempotency-Replayed"
 #: Whose keys they are, while all callers are this machine.
 EVERYBODY: Final = ""
+#: Claims that may have been committed when the records went away; what comes later was refused at once.
+DOUBTFUL_LIMIT: Final = 1_000
 #: Headers that are told once more.
 KEPT_HEADERS: Final = ("Content-Type", "Location", "ETag")
 
@@ -49,6 +51,8 @@ class Once:
         self._api = api
         #: Keys that this node works at.
         self._running: set[str] = set()
+        #: References of keys of which it is not known whether this node has them.
+        self._doubtful: set[str] = set()
 
     async def run(self, incoming: Incoming, handle: Handle) -> Response:
         """The answer of `handle`, or the one that the same request had before.
@@ -74,11 +78,30 @@ class Once:
 
     async def _claim(self, key: str, incoming: Incoming) -> Claimed:
         records, now = self._api.storage.idempotency, now_ms(self._api.clock)
+        reference = str(uuid.uuid4())
         fingerprint = fingerprint_of(incoming.request, await _content_of(incoming.request))
-        claimed = await records.claim(EVERYBODY, key, fingerprint, str(uuid.uuid4()), now)
+        try:
+            claimed = await records.claim(EVERYBODY, key, fingerprint, reference, now)
+        except StorageUnavailable:
+            self._doubt(key, reference)
+            raise
         if claimed.claim in REFUSALS:
             raise REFUSALS[claimed.claim]()
         return claimed
+
+    def _doubt(self, key: str, reference: str) -> None:
+        """The key may have been claimed all the same, where the connection was lost in the commit: nobody works at it then."""
+
+        def leave() -> Deferred[None]:
+            if key in self._running:  # it has been sent again, and its end is recorded
+                self._doubtful.discard(reference)
+                return succeed(None)
+            left = self._api.storage.idempotency.leave(EVERYBODY, key, reference)
+            return left.addCallback(lambda _: self._doubtful.discard(reference))
+
+        if len(self._doubtful) < DOUBTFUL_LIMIT:
+            self._doubtful.add(reference)
+            self._api.keep(f"claim {reference}", leave)
 
     async def _carry_out(self, key: str, incoming: Incoming, handle: Handle, *, abandoned: bool) -> Response:
         records, reference = self._api.storage.idempotency, str(incoming.reference)
