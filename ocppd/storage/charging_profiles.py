@@ -35,12 +35,13 @@ from ocppd.storage.records.charging import PRESENT, Due, InstalledProfile, Mark,
 from ocppd.storage.schema import IS_QUEUED, IS_SENT, STANDS_IN, charging_profile_ids, charging_profiles, messages, transactions
 from ocppd.storage.schema.charging import IS_DUE
 from ocppd.storage.unit import Parameters, Statement, Unit, values_of
-from ocppd.v16.codec import encode
+from ocppd.v16.codec import decode, encode
+from ocppd.v16.smart_charging import SetChargingProfileRequest
 from ocppd.v16.types import INT32_MAX, ChargingProfilePurposeType, ChargingProfileStatus
 
 #: What a transaction is while its profiles hold.
 GOES_ON: Final = (TransactionState.OPEN, TransactionState.STOP_MISSING)
-#: What is still pending after so long, and no call of it waits or is out, was lost with its node before it was journaled.
+#: What is still pending after so long, and has no call that waits or is out, was lost with its node, or had no records.
 ORDER_LOST_MS: Final = 60 * 1000
 WANTED, DUE = "wanted", "due"
 #: One that has outlived its transaction is cleared once more where nobody knows whether it was: after the call, or where
@@ -95,14 +96,15 @@ _CHANGED = Statement(
 _CHANGING: Final = ("mark", "changed_ms", "sequence", "message_id", "action", "doubt", "outcome", "fallback")
 _GONE = Statement(delete(charging_profiles).where(_THIS))
 _WITHDRAWN = Statement(delete(charging_profiles).where(_THIS, charging_profiles.c.mark == bindparam("the_mark", type_=Text())))
+_IS_WAITING: Final = or_(IS_QUEUED, IS_SENT)
 _LOST = Statement(
     select(charging_profiles.c.row_id).where(
         charging_profiles.c.mark == bindparam("the_mark", type_=Text()),
         charging_profiles.c.changed_ms <= bindparam("lost_before", type_=BigInteger()),
         ~exists().where(
             messages.c.charger == charging_profiles.c.charger,
-            messages.c.action == literal_column("'SetChargingProfile'"),
-            or_(IS_QUEUED, IS_SENT),
+            messages.c.action == literal_column(f"'{SET}'"),
+            _IS_WAITING,
         ),
     )
 )
@@ -137,6 +139,11 @@ _OUTLIVED = Statement(
 _CLAIMED = Statement(
     update(charging_profiles).where(_THIS, IS_DUE, _IS_FREE).values(doubt=bindparam("now_ms", type_=BigInteger()))
 )
+_WAITING_CALLS = Statement(
+    select(messages.c.frame).where(
+        messages.c.charger == bindparam("the_charger"), messages.c.action == bindparam("the_action"), _IS_WAITING
+    )
+)
 _OUTCOME = Statement(select(messages.c.outcome).where(messages.c.sequence == bindparam("the_sequence")))
 _SETTLED = Statement(update(charging_profiles).where(_THIS, IS_DUE).values(fallback=null(), doubt=null()))
 #: Negative while a call of ours clears it.
@@ -165,6 +172,24 @@ def current(unit: Unit, charger: str) -> tuple[InstalledProfile, ...]:
         if row[0] not in there:
             unit.send(_GONE, {"the_row": row[0]})
     return found
+
+
+def _sent(unit: Unit, charger: str, now_ms: int) -> tuple[InstalledProfile, ...]:
+    """The same without orders that were never sent, which are forgotten."""
+    rows = current(unit, charger)
+    old = [row for row in rows if row.mark is Mark.PENDING and not 0 <= now_ms - row.changed_ms < ORDER_LOST_MS]
+    if not old:
+        return rows
+    calls = unit.all(_WAITING_CALLS, {"the_charger": charger, "the_action": SET})
+    waiting = {(told.connector_id, told.cs_charging_profiles.charging_profile_id) for told in map(_payload_of, calls)}
+    lost = [row for row in old if (row.connector_id, row.profile_id) not in waiting]
+    gone(unit, lost)
+    return tuple(row for row in rows if row not in lost)
+
+
+def _payload_of(row: Any) -> SetChargingProfileRequest:
+    payload = bytes(msgspec.json.decode(row[0], type=tuple[int, str, str, msgspec.Raw])[3])
+    return decode(SetChargingProfileRequest, payload, strict=False)[0]
 
 
 def _installed(row: Any) -> InstalledProfile:
@@ -210,7 +235,7 @@ def ordered_at_start(unit: Unit, orders: tuple[Order, ...], transaction_id: int,
     free_id = unit.one(_NEXT_ID, {"charger": orders[0].charger, "last_id": len(orders)})[0] - len(orders) + 1
     if not goes_on(unit, transaction_id):
         return ()
-    there = [row for row in current(unit, orders[0].charger) if row.transaction_id == transaction_id]
+    there = [row for row in _sent(unit, orders[0].charger, now_ms) if row.transaction_id == transaction_id]
     levels = {row.stack_level for row in there}
     templates = {row.template_id for row in there}
     chosen = [order for order in orders if order.profile.stack_level not in levels and order.template_id not in templates]
@@ -218,7 +243,7 @@ def ordered_at_start(unit: Unit, orders: tuple[Order, ...], transaction_id: int,
 
 
 def _order(unit: Unit, order: Order, free_id: int, now_ms: int) -> Ordered:
-    rows = current(unit, order.charger)
+    rows = _sent(unit, order.charger, now_ms)
     profile = order.profile
     if not profile.charging_profile_id:
         profile = msgspec.structs.replace(profile, charging_profile_id=_free(free_id, {row.profile_id for row in rows}))

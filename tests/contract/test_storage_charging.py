@@ -278,6 +278,20 @@ async def test_orders(storage: SqlStorage) -> None:
     assert await marks(storage) == {2: "confirmed", 1: "confirmed"}
 
 
+@ensure
+async def test_an_order_that_was_never_sent(storage: SqlStorage) -> None:
+    """K-4, K-8: an order whose node died before it was sent takes no place in a charger, but one whose call waits does."""
+    charging = storage.charging
+    for level in (0, 1):
+        await charging.order_profile(Order(charger="CP1", connector_id=1, profile=profile(level=level)), NOON_MS)
+    await set_(storage, 2, stackLevel=1, chargingSchedule=schedule())
+    await sent(storage, "ClearChargingProfile", {})
+    other = Order(charger="CP1", connector_id=1, profile=profile(level=2), most=2)
+    assert (await charging.order_profile(other, NOON_MS + MINUTE_MS - 1)).profile is None, "it may be about to be sent"
+    assert (await charging.order_profile(other, NOON_MS + MINUTE_MS)).profile is not None
+    assert list(await marks(storage)) == [2, 4]
+
+
 def schedule() -> dict[str, Any]:
     """That of `profile`."""
     return {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6.1}]}
