@@ -28,6 +28,8 @@ UNDECIDED_MS: Final = 7 * 24 * 3600 * 1000
 TRIED: Final = 10
 _RANKS: Final = (PasswordState.CURRENT, PasswordState.GIVEN, PasswordState.UNKNOWN, PasswordState.WAITING)
 ACCEPTED: Final = "Accepted"
+#: It will have its new key, and comes back with the old one until then, which decides nothing.
+REBOOT_REQUIRED: Final = "RebootRequired"
 #: What a charger answers that has kept its old key (A01.FR.04).
 REFUSED: Final = frozenset({"Rejected", "NotSupported", "NotImplemented"})
 
@@ -42,6 +44,8 @@ _INSERTED = Statement(values_of(insert(table), "charger", *(name for name in _RE
 _FORGOTTEN = Statement(delete(table).where(_OF_CHARGER))
 _FORGOTTEN_ONE = Statement(delete(table).where(_OF_MESSAGE))
 _FORGOTTEN_STATE = Statement(delete(table).where(_OF_CHARGER, _IS))
+#: Those of no call: what a call has left is the charger's to take.
+_GIVEN_FORGOTTEN = Statement(delete(table).where(_OF_CHARGER, _IS, table.c.message_id.is_(None)))
 _OTHERS_FORGOTTEN = Statement(delete(table).where(_OTHERS, table.c.state != bindparam("the_state")))
 #: What came after a call, and may be what the charger has by now, is not over with the answer to that call.
 _EARLIER_FORGOTTEN = Statement(
@@ -94,7 +98,7 @@ def replaced(unit: Unit, charger: str, key: bytes, now_ms: int) -> None:
 
 def given(unit: Unit, charger: str, key: bytes, now_ms: int) -> None:
     """This password is valid beside what holds, in place of another that was given so."""
-    unit.send(_FORGOTTEN_STATE, {"the_charger": charger, "the_state": PasswordState.GIVEN.value})
+    unit.send(_GIVEN_FORGOTTEN, {"the_charger": charger, "the_state": PasswordState.GIVEN.value})
     _insert(unit, charger, key, PasswordState.GIVEN, now_ms, until_ms=now_ms + UNDECIDED_MS)
 
 
@@ -162,7 +166,8 @@ def call_ended(unit: Unit, ended: EndedCall) -> bool:
     unwritten = ended.sent_ms is None or (ended.state is MessageState.ERROR and ended.answer is None)
     if unwritten or ended.outcome in REFUSED:
         return unit.run(_FORGOTTEN_ONE, {"the_message": ended.message_id}) > 0
-    undecided = {"the_state": PasswordState.WAITING.value, "new_state": PasswordState.UNKNOWN.value}
+    after = PasswordState.GIVEN if ended.outcome == REBOOT_REQUIRED else PasswordState.UNKNOWN
+    undecided = {"the_state": PasswordState.WAITING.value, "new_state": after.value}
     return unit.run(_UNDECIDED, {"the_message": ended.message_id, "end_ms": ended.ended_ms + UNDECIDED_MS, **undecided}) > 0
 
 

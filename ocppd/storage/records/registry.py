@@ -40,7 +40,7 @@ class PasswordState(StrEnum):
     WAITING = "waiting"
     #: The call has ended, and nobody knows whether the charger has it: the first login decides.
     UNKNOWN = "unknown"
-    #: Somebody is to set it at the charger: the first login with it decides.
+    #: Somebody is to set it at the charger, or the charger sets it when it boots: the first login with it decides.
     GIVEN = "given"
 
 
