@@ -67,6 +67,7 @@ twistd becomes a daemon that logs to twistd.log; see twistd --help.
 """
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+")
+_BETWEEN_PATHS = re.compile(r",\s*(?=/)")  # a comma within a path belongs to it
 #: No URL: for a Service named ocppd Kubernetes sets OCPPD_PORT to tcp://10.0.0.1:9033.
 _ENDPOINT = re.compile(r"(?:unix:|[a-z][a-z0-9_-]*:(?!//)).*", re.DOTALL)
 #: module:Class, package.module.Class, path/to/file.py:Class.
@@ -237,7 +238,7 @@ class Options(usage.Options):
     def _paths(self) -> tuple[str, ...]:
         variable = _variable("charger-path")
         if self._charger_paths:
-            source, given = "--charger-path", ",".join(self._charger_paths).split(",")
+            source, given = "--charger-path", _BETWEEN_PATHS.split(",".join(self._charger_paths))
         elif self.environ.get(variable):
             source, given = variable, self.environ[variable].split(",")
         else:
@@ -280,8 +281,7 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
-    settings, place = options.settings, options.given.place
-    core: Any = reactor
+    settings, place, core = options.settings, options.given.place, cast(Any, reactor)
     make_steady(core)
 
     def make() -> IService:

@@ -124,7 +124,7 @@ class ValueTests(SynchronousTestCase):
         """Paths may be repeated, lose doubled and trailing slashes, and come by commas, as an option too."""
         self.assertEqual(parse("--charger-path", "//ocpp/", "--charger-path=/a/b").charger_paths, ("/ocpp", "/a/b"))
         self.assertEqual(parse(env={"OCPPD_CHARGER_PATH": "/ocpp, /a/b,/ocpp/"}).charger_paths, ("/ocpp", "/a/b"))
-        self.assertEqual(parse("--charger-path", "/ocpp,/a/b", "--charger-path=/c").charger_paths, ("/ocpp", "/a/b", "/c"))
+        self.assertEqual(parse("--charger-path", "/ocpp,/a/b,c", "--charger-path=/d").charger_paths, ("/ocpp", "/a/b,c", "/d"))
         self.assertEqual(parse("--charger-path=/x", env={"OCPPD_CHARGER_PATH": "/y"}).charger_paths, ("/x",))
 
     def test_several_nodes(self) -> None:
