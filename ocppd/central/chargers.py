@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
+from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -32,6 +33,8 @@ class Chargers:
         self._names = sorted(configuration.chargers)
         self._clock = clock
         self._connections: dict[str, Connection] = {}
+        #: Those that are over: what came on them may still be being recorded, which is for how long they live.
+        self._leaving: WeakSet[Connection] = WeakSet()
         self._recent = Recent()
         #: What sessions keep to be repeated.
         self.memory = Memory()
@@ -101,6 +104,10 @@ class Chargers:
         """All live connections, as they are now."""
         return iter(list(self._connections.values()))
 
+    def answering(self) -> bool:
+        """Whether a call of a charger is in progress, or waits behind one; of one that has hung up, too."""
+        return any(each.session.current is not None for each in (*self._connections.values(), *self._leaving))
+
     def connecting(self, name: str) -> None:
         """A handshake has passed its checks; `connected` follows in any case."""
         self._connecting[name] += 1
@@ -131,6 +138,7 @@ class Chargers:
         self._connections[connection.name] = connection
         self.memory.share(len(self._connections))
         if older is not None:
+            self._leaving.add(older)
             kept = older.close_calls()
             if kept:
                 connection.outbox.take_over(kept)
@@ -140,6 +148,7 @@ class Chargers:
 
     def detach(self, connection: Connection) -> None:
         """The connection is gone; only its own generation is touched."""
+        self._leaving.add(connection)
         if self._connections.get(connection.name) is connection:
             del self._connections[connection.name]
             self.memory.share(len(self._connections))

@@ -126,7 +126,7 @@ class Connection:
     __slots__ = (
         *("_applying", "_boot_sequence", "_close_after", "_closed", "_follow_ups", "_news", "_outbox", "_todo", "_wiring"),
         *("asked_for", "call_timeout_s", "connected_ms", "generation", "granted", "last_seen_ms", "link", "looks", "name"),
-        *("product", "registration", "repairs_off", "returned", "session", "settings", "stopped", "strict"),
+        *("product", "registration", "repairs_off", "returned", "session", "settings", "stopped", "strict", "__weakref__"),
     )
 
     def __init__(self, settings: ChargerSettings, link: Link, known: ConnectedCharger, wiring: Wiring) -> None:

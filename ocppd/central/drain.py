@@ -34,7 +34,7 @@ def answered(chargers: Chargers, recorded: Callable[[], Deferred[None]], reactor
 
     async def settled() -> None:
         for _ in range(ROUNDS):
-            if all(connection.session.current is None for connection in chargers.connections()):
+            if not chargers.answering():
                 return
             await recorded()
 

@@ -466,6 +466,22 @@ async def test_chargers_are_answered_before_they_are_closed(tmp_path: Any) -> No
 
 
 @ensure
+async def test_what_a_charger_has_told_before_it_left_a_daemon_that_stops(tmp_path: Any) -> None:
+    """S-4, C-5: the end of the daemon waits for what a charger has told of transactions that hung up before it."""
+    daemon = Running(tmp_path, chargers("CP1")).start()
+    peer = await booted(daemon)
+    with nothing_committed(daemon):
+        for number in range(20):
+            peer.send([2, f"start {number}", "StartTransaction", {**START, "meterStart": number}])
+        await arrived(peer)
+        await peer.leave()
+        stopped = ensureDeferred(daemon.stop())
+    await within(stopped)
+    with closing(sqlite3.connect(tmp_path / "ocppd.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM transactions").fetchone() == (20,)
+
+
+@ensure
 async def test_the_daemon_stops_while_the_records_stand_still(tmp_path: Any) -> None:
     """C-5: a charger whose message cannot be recorded now holds the end of the daemon up for some seconds, and is closed then."""
     daemon = Running(tmp_path, chargers("CP1")).start()
