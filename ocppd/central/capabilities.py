@@ -14,7 +14,7 @@ from typing import Final
 from twisted.internet.defer import Deferred, succeed
 
 from ocppd.central.charging.limits import ChargerLimits, limits_of
-from ocppd.clock import Clock, now_ms
+from ocppd.clock import Clock, steady_ms
 from ocppd.errors import Conflict
 from ocppd.storage.api.configuration import ConfigurationRecords
 from ocppd.storage.records.configuration import KeyRecord, Mirrored, RefusedAction
@@ -106,7 +106,7 @@ class Capabilities:
     def at_hand(self, charger: str) -> Known | None:
         """What this charger has told, at most some seconds old; None where that is to be asked for."""
         found = self._kept.get(charger)
-        return found[1] if found is not None and now_ms(self._clock) - found[0] < KEPT_MS else None
+        return found[1] if found is not None and steady_ms(self._clock) - found[0] < KEPT_MS else None
 
     def of(self, charger: str) -> Deferred[Known]:
         """What this charger has told, at most some seconds old."""
@@ -115,7 +115,7 @@ class Capabilities:
 
     def read(self, charger: str) -> Deferred[Known]:
         """What this charger has told, as the records have it now."""
-        asked_ms, forgotten = now_ms(self._clock), self._forgotten
+        asked_ms, forgotten = steady_ms(self._clock), self._forgotten
 
         def keep(mirrored: Mirrored) -> Known:
             known = Known.of(mirrored)

@@ -92,7 +92,7 @@ class LocalLists(Watcher):
         return Deferred.fromCoroutine(self._sweep(now_ms))
 
     async def _sweep(self, now_ms: int) -> None:
-        if now_ms - self._followed_ms >= FOLLOW_INTERVAL_MS:
+        if not 0 <= now_ms - self._followed_ms < FOLLOW_INTERVAL_MS:  # it is over, or the clock was set back
             self._followed_ms = now_ms
             await self._records.follow(self.digest, now_ms)
         room = AT_ONCE - len(self._running)

@@ -16,7 +16,7 @@ from ocppd.central.chargers import Chargers
 from ocppd.central.commands import Commands
 from ocppd.central.handlers import Charger
 from ocppd.central.watching import Watcher
-from ocppd.clock import Clock, now_ms
+from ocppd.clock import Clock, steady_ms
 from ocppd.errors import NotPermitted, UnknownCharger
 from ocppd.storage.records import MessageRecord
 from ocppd.storage.records.follow_ups import BOOT_MS
@@ -37,7 +37,7 @@ class Unasked(Watcher):
         self._chargers = chargers
         self._commands = commands
         self._clock = clock
-        #: Until when a charger that was reset is left alone.
+        #: Until when (`steady_ms`) a charger that was reset is left alone.
         self._resetting: dict[str, int] = {}
 
     def allowed(self, charger: str) -> bool:
@@ -50,7 +50,7 @@ class Unasked(Watcher):
                 return QUIET
         except UnknownCharger:
             return None
-        return RESETTING if self._resetting.get(charger, 0) > now_ms(self._clock) else None
+        return RESETTING if self._resetting.get(charger, 0) > steady_ms(self._clock) else None
 
     def submit(
         self, charger: str, request: Message, *, offline: bool | None = None, ttl_s: float | None = None
@@ -76,9 +76,10 @@ class Unasked(Watcher):
     def ended(self, charger: str, request: Message, ended: Ended) -> Deferred[Any] | None:
         """It may be about to reset (TC_013, TC_014: no calls between)."""
         if isinstance(ended.result, ResetConfirmation) and ended.result.status is ResetStatus.ACCEPTED:
-            self._resetting[charger] = now_ms(self._clock) + BOOT_MS
+            self._resetting[charger] = steady_ms(self._clock) + BOOT_MS
         return None
 
     def sweep(self, now_ms: int) -> None:
         """Forget those whose time is over."""
-        self._resetting = {name: until_ms for name, until_ms in self._resetting.items() if until_ms > now_ms}
+        passed_ms = steady_ms(self._clock)
+        self._resetting = {name: until_ms for name, until_ms in self._resetting.items() if until_ms > passed_ms}

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
 from ocppd.central import boots
+from ocppd.clock import now_s
 from ocppd.config import Configuration, Registration
 from ocppd.errors import NotPermitted, StorageUnavailable
 from ocppd.v16.core import ClearCacheRequest
@@ -19,6 +20,13 @@ from support.dialogue import BOOT, ChargePoint, elapse, now, starting_clock
 from support.rest import Served
 
 ensure = pytest_twisted.ensureDeferred
+
+
+def set_back(clock: Clock) -> None:
+    """Set the clock of the machine back by an hour; timers go on."""
+    told: Any = clock
+    offset_s = now_s(told) - clock.seconds() - 3600
+    told.wall = lambda: clock.seconds() + offset_s
 
 
 def with_clock(**charger: Any) -> Callable[[Callable[[ChargePoint, Clock], Awaitable[None]]], Any]:
@@ -94,6 +102,27 @@ async def test_statuses_that_do_not_come_while_nothing_can_be_read(charger: Char
     assert (await charger.asked())[2:] == ["TriggerMessage", {"requestedMessage": "StatusNotification"}]
     await elapse(charger.served, clock, 120)
     assert charger.unasked() == []
+
+
+@with_clock()
+async def test_a_clock_that_is_set_back(charger: ChargePoint, clock: Clock) -> None:
+    """R-4, B-7: a boot and statuses that do not come are asked for, and a silence ends, as soon as ever where it is set back."""
+    await charger.connect(boot=False)
+    set_back(clock)
+    await elapse(charger.served, clock, 65)
+    call = await charger.asked()
+    assert call[2:] == ["TriggerMessage", {"requestedMessage": "BootNotification"}]
+    charger.answer(call)
+    await charger.boot()
+    set_back(clock)
+    await elapse(charger.served, clock, 65)
+    call = await charger.asked()
+    assert call[2:] == ["TriggerMessage", {"requestedMessage": "StatusNotification"}]
+    charger.answer(call)
+    await charger.command("Reset", {"type": "Soft"})
+    set_back(clock)
+    await elapse(charger.served, clock, 6 * 60)
+    assert charger.served.system.unasked.allowed("CP1")
 
 
 @ensure

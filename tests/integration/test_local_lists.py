@@ -458,6 +458,18 @@ async def test_a_list_follows_the_tags(served: Served) -> None:
 
 
 @ensure
+async def test_a_list_follows_the_tags_where_the_clock_is_set_back(served: Served) -> None:
+    """L-4: tags that change after the clock was set back are not left alone until it is as late as it was."""
+    await served.connect("CP1", ListKeeper())
+    await put(served, {"allTags": True})
+    await served.system.local_lists.sweep(now_ms(reactor) + 3_600_000)
+    await tag(served, "A")
+    await served.system.local_lists.sweep(now_ms(reactor))
+    await served.system.local_lists.wait("CP1", 20)
+    assert (await shown(served))["state"] == "inSync"
+
+
+@ensure
 async def test_a_selection(served: Served) -> None:
     """A list may follow the tags of groups, and single ones, which need not be there yet."""
     keeper = ListKeeper()

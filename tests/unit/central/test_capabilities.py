@@ -141,6 +141,15 @@ class CapabilitiesTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(self.capabilities.value("CP1", "A")), "4")
         self.assertIsNone(self.successResultOf(self.capabilities.supports("CP1", Profile.CORE)))
 
+    def test_it_is_kept_no_longer_where_the_clock_is_set_back(self) -> None:
+        """The seconds are those that pass, whatever the clock of the machine says."""
+        told: Any = self.clock
+        told.wall = lambda: 7200.0
+        self.assertEqual(self.known_now(A="1").value("a"), "1")
+        told.wall = lambda: 3600.0
+        self.clock.advance(KEPT_MS / 1000)
+        self.assertEqual(self.known_now(A="2").value("a"), "2")
+
     def test_what_was_read_before_is_not_kept_after(self) -> None:
         """An answer of the records that something new has overtaken is given, and forgotten."""
         asked = self.capabilities.of("CP1")
