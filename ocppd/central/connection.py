@@ -91,8 +91,6 @@ class Wiring:
     """What a connection calls: everything that is not its own."""
 
     clock: Clock
-    #: `clock.now_s`, as it is asked for with every message.
-    now_s: Callable[[], float]
     storage: MessageRecords
     #: What the sessions of all connections share.
     memory: Memory
@@ -236,8 +234,8 @@ class Connection:
 
     def received(self, data: bytes) -> None:
         """One text message of the charger."""
-        now = self._wiring.now_s()
-        self.last_seen_ms = int(self._wiring.clock.seconds() * 1000)
+        now = self._wiring.clock.seconds()
+        self.last_seen_ms = int(now * 1000)
         if self._outbox is not None:
             self._outbox.heard()
         call = read_at_once(data)
@@ -338,7 +336,7 @@ class Connection:
 
     def _answered(self, call: Call, frame: bytes) -> list[Happening]:
         """What the session makes of an answer: the frame, then what had to wait for it (S-3), then what comes next."""
-        send, *further = self.session.answered(call, frame, self._wiring.now_s())
+        send, *further = self.session.answered(call, frame, self._wiring.clock.seconds())
         return [send, AFTER_ANSWER, *further]
 
     def give(self, call: Call, frame: bytes) -> None:

@@ -71,7 +71,7 @@ class Passenger(Charger, Protocol):
         """Write the answer to the call in progress, and go on with what had to wait for it."""
 
 
-#: Tries a call, of these bytes, received at this time (s): whether it was taken. It is answered then, now or later.
+#: Tries a call, of these bytes, received at this time (s, `Clock.seconds`): whether it was taken. It is answered, now or later.
 Way = Callable[[Passenger, Call, bytes, float], bool]
 
 
@@ -84,9 +84,11 @@ class Express:
         watchers: Watchers,
         observe: Callable[[str, int, Call, bytes], None],
         not_recorded: Callable[[Failure, Any, Call], bytes],
+        now_s: Callable[[], float],
         ordinary: Container[str] = (),
     ) -> None:
-        """`observe` hears of what is not recorded, `not_recorded` gives the answer where storage has failed."""
+        """`observe` hears of what is not recorded, `not_recorded` gives the answer where storage has failed, `now_s` the time."""
+        self._now_s = now_s
         self._records = records
         self._watchers = watchers
         self._observe = observe
@@ -101,7 +103,7 @@ class Express:
         self._ways = {action: way for action, way in ways.items() if action not in ordinary}
 
     def take(self, passenger: Passenger, call: Call, data: bytes, now: float) -> bool:
-        """Have `call`, received as `data` at `now` (s since 1970), answered; False where the ordinary way is to do it."""
+        """Have `call`, received as `data` at `now` (s, `Clock.seconds`), answered; False where the ordinary way is to do it."""
         way = self._ways.get(call.action)
         if way is None or passenger.registration is not ACCEPTED or passenger.strict:
             return False
@@ -115,7 +117,7 @@ class Express:
             return True
 
     def _heartbeat(self, passenger: Passenger, call: Call, _: bytes, now: float) -> bool:
-        now_ms = int(now * 1000)
+        now_ms = int(self._now_s() * 1000)
         if now_ms // 1000 != self._second:  # heartbeats of one second are answered with one text
             self._second = now_ms // 1000
             self._instant = b',{"currentTime":"%b"}]' % format_timestamp(now_ms).encode()
@@ -136,7 +138,7 @@ class Express:
             return False
         if not LEAST <= request.connector_id <= MOST or not passenger.session.take(call, now):
             return False
-        now_ms, frame = int(now * 1000), b"[3,%b,{}]" % call.wire_id
+        now_ms, frame = int(self._now_s() * 1000), b"[3,%b,{}]" % call.wire_id
         message = Inbound(
             passenger.name, passenger.generation, now_ms, call.message_id, call.action, data.decode(), frame.decode()
         )
@@ -155,9 +157,9 @@ class Express:
             return False
         if not passenger.session.take(call, now):
             return False
-        frame = b"[3,%b,{}]" % call.wire_id
+        now_ms, frame = int(self._now_s() * 1000), b"[3,%b,{}]" % call.wire_id
         message = Inbound(
-            passenger.name, passenger.generation, int(now * 1000), call.message_id, call.action, data.decode(), frame.decode()
+            passenger.name, passenger.generation, now_ms, call.message_id, call.action, data.decode(), frame.decode()
         )
         elements = elements_of(call.payload, request.meter_value)
         self._records.meter_values_received(message, request.connector_id, named, elements, _Ride(self, passenger, call, frame))
@@ -165,7 +167,7 @@ class Express:
 
     def _may_look(self, now: float) -> bool:
         """Whether a message that could be looked at more closely is to be: after a storm not all chargers' first ones are."""
-        if not 0.0 < self._looks_until - now <= LOOKS_S:  # it is over, or the clock was set
+        if now >= self._looks_until:
             self._looks_until, self._looks_left = now + LOOKS_S, LOOKS
         self._looks_left -= 1
         return self._looks_left >= 0

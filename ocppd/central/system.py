@@ -149,10 +149,11 @@ class CentralSystem:
         dispatch = Dispatch(
             recorder, handlers, self._authorize, clock, self._observe, self._registered, self._watchers, self.conformance
         )
-        express = Express(self._storage.express, self._watchers, self._observe, dispatch.not_recorded, dispatch.handled)
+        express = Express(
+            self._storage.express, self._watchers, self._observe, dispatch.not_recorded, wall_of(clock), dispatch.handled
+        )
         return Wiring(
             clock=clock,
-            now_s=wall_of(clock),
             storage=self._storage,
             memory=self.chargers.memory,
             dispatch=dispatch,

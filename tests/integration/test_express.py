@@ -13,7 +13,9 @@ from ocppd.central import express
 from ocppd.central.conformance import FIRST_LOOKS
 from ocppd.central.outbox import Outbox
 from ocppd.central.watching import Watchers
+from ocppd.clock import now_ms
 from ocppd.v16.core import ClearCacheRequest
+from ocppd.v16.timestamps import format_timestamp
 from support.dialogue import ChargePoint, starting_clock
 from support.rest import Served
 from support.wire import booted, is_error
@@ -52,6 +54,29 @@ async def test_a_heartbeat_that_is_repeated() -> None:
         assert (first[:2], second[:2]) == ([3, "again"], [3, "other"])
         assert first[2] != second[2]
         assert third == first
+    finally:
+        await served.stop()
+
+
+@pytest.mark.usefixtures("both_lanes")
+@pytest.mark.parametrize("set_by_s", [-3600, 3600])
+@ensure
+async def test_repeats_where_the_clock_is_set(set_by_s: int) -> None:
+    """F-6: an answer is repeated for ten minutes, no longer where the clock is set back, and no less where it is set forward."""
+    clock: Any = starting_clock()
+    ahead_s = 0
+    clock.wall = lambda: clock.seconds() + ahead_s
+    served = Served("CP1", central_clock=clock)
+    try:
+        link = (await ChargePoint(served).connect()).link
+        for passes_s in (300, 400, 0):
+            link.tell('[2, "again", "Heartbeat", {}]')
+            await link.next_frame()
+            ahead_s = set_by_s
+            clock.advance(passes_s)
+        first, second, third = link.answers[-3:]
+        assert second == first
+        assert third[2]["currentTime"] == format_timestamp(now_ms(clock))
     finally:
         await served.stop()
 
