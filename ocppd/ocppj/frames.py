@@ -153,7 +153,8 @@ def _salvage(data: bytes, strict: bool) -> list[bytes]:
     The latter become null for the tolerant reader.
     """
     try:
-        value = json.loads(data, parse_constant=_no_json if strict else lambda _: None)
+        # As UTF-8: of bytes Python's parser guesses the encoding, and zeros between are UTF-16 to it.
+        value = json.loads(data.decode(), parse_constant=_no_json if strict else lambda _: None)
     except (ValueError, RecursionError):
         raise Unreadable("not JSON") from None
     if not isinstance(value, list):

@@ -90,6 +90,13 @@ class CallTests(SynchronousTestCase):
         with self.assertRaises(Unreadable):
             read(frame, strict=True)
 
+    def test_another_encoding(self) -> None:
+        """RFC 6455 5.6: a text is UTF-8, and not JSON where it looks like another encoding (F-10)."""
+        for strict in (False, True):
+            for encoding in ("utf-16-le", "utf-16-be", "utf-32-le"):
+                with self.assertRaises(Unreadable):
+                    read('[2,"1","Heartbeat",{}]'.encode(encoding), strict=strict)
+
     def test_lone_surrogate_in_the_id(self) -> None:
         """An id with a lone surrogate is read in any mode, as it is JSON, and echoed as it came."""
         for strict in (False, True):
