@@ -166,8 +166,10 @@ def call_ended(unit: Unit, ended: EndedCall) -> bool:
     unwritten = ended.sent_ms is None or (ended.state is MessageState.ERROR and ended.answer is None)
     if unwritten or ended.outcome in REFUSED:
         return unit.run(_FORGOTTEN_ONE, {"the_message": ended.message_id}) > 0
-    after = PasswordState.GIVEN if ended.outcome == REBOOT_REQUIRED else PasswordState.UNKNOWN
-    undecided = {"the_state": PasswordState.WAITING.value, "new_state": after.value}
+    if ended.outcome == REBOOT_REQUIRED:  # a late answer, too
+        undecided = {"the_state": state, "new_state": PasswordState.GIVEN.value}
+    else:
+        undecided = {"the_state": PasswordState.WAITING.value, "new_state": PasswordState.UNKNOWN.value}
     return unit.run(_UNDECIDED, {"the_message": ended.message_id, "end_ms": ended.ended_ms + UNDECIDED_MS, **undecided}) > 0
 
 

@@ -113,6 +113,19 @@ async def test_late_answers_about_passwords_in_their_order(storage: SqlStorage) 
 
 
 @ensure
+async def test_a_late_answer_that_the_charger_is_to_reboot(storage: SqlStorage) -> None:
+    """Z-6: also where RebootRequired comes late, a login with the old password decides nothing about the new one."""
+    await storage.registry.password_given("CP1", b"old", 500, at_once=True)
+    await storage.call_accepted(setting("1", KEY), 10, lambda _: True)
+    await storage.call_sent("1", (await storage.charger_connected("CP1", "", 900)).generation, 1100)
+    await storage.call_ended(CallEnd("1", MessageState.TIMEOUT, 1200))
+    answer = '[3,"1",{"status":"RebootRequired"}]'
+    await storage.call_ended(CallEnd("1", MessageState.COMPLETED, 1300, answer=answer, outcome="RebootRequired", late=True))
+    await storage.registry.password_proven("CP1", None, 1400)
+    assert await states(storage) == [PasswordState.GIVEN, PasswordState.CURRENT]
+
+
+@ensure
 async def test_many_passwords_on_their_way(storage: SqlStorage) -> None:
     """Z-3, Z-6: the password that holds is asked for, and is right, however many calls wait for their charger to set another."""
     registry = storage.registry
