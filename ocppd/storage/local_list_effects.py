@@ -45,8 +45,9 @@ def sent(unit: Unit, ended: EndedCall) -> None:
     elif ended.answer is not None and ended.outcome is not None:
         after = _refused(found, request, ended)
     elif ended.answer is not None or ended.state in (MessageState.TIMEOUT, MessageState.UNKNOWN):
-        held = applied(_held_before(found, ended), request)
-        after = _touched(replace(found, pending=held, pending_version=request.list_version), request, ended)
+        after = _touched(
+            replace(found, pending=_held_after(found, request, ended), pending_version=request.list_version), request, ended
+        )
     else:  # never sent
         return
     rows.save(unit, before, replace(after, applied=ended.sequence), ended.ended_ms)
@@ -63,10 +64,12 @@ def applied(held: Entries | None, request: SendLocalListRequest) -> Entries | No
     return {key: entry for key, entry in {**held, **entries}.items() if key not in gone}
 
 
-def _held_before(found: LocalList, ended: EndedCall) -> Entries | None:
-    """What the charger held when the call came; None where nobody knows whether the one before it has arrived."""
-    is_uncertain = found.pending_version is not None and ended.sequence > found.applied
-    return None if is_uncertain else found.confirmed
+def _held_after(found: LocalList, request: SendLocalListRequest, ended: EndedCall) -> Entries | None:
+    """What a charger holds that has accepted this call; None where nobody knows whether the one before it has arrived."""
+    if found.pending_version is None:
+        return applied(found.confirmed, request)
+    # What is pending is of this call, where its answer is late, else of the one before it.
+    return found.pending if ended.sequence == found.applied else applied(None, request)
 
 
 def _is_ours(found: LocalList, request: SendLocalListRequest) -> bool:
@@ -91,7 +94,7 @@ def _accepted(found: LocalList, request: SendLocalListRequest, ended: EndedCall)
     version, ours = request.list_version, _is_ours(found, request)
     after = replace(
         found,
-        confirmed=applied(_held_before(found, ended), request),
+        confirmed=_held_after(found, request, ended),
         confirmed_version=version,
         confirmed_ms=ended.ended_ms,
         pending=None,

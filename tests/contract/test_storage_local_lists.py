@@ -101,6 +101,12 @@ async def test_what_follows_a_list_of_which_nobody_knows(storage: SqlStorage) ->
         await sent(storage, version, "Differential", ("B",), None)
     await told(storage, 6, "told")
     assert ((await found(storage)).confirmed_version, (await found(storage)).confirmed) == (6, None)
+    await sent(storage, 7, "Full", ("A",))
+    for version in (8, 9):
+        await sent(storage, version, "Differential", ("B",), None)
+    answer = '[3,"s9",{"status":"Accepted"}]'
+    await storage.call_ended(CallEnd("s9", MessageState.COMPLETED, NOON_MS, "Accepted", answer, late=True))
+    assert ((await found(storage)).confirmed_version, (await found(storage)).confirmed) == (9, None)
 
 
 @ensure
