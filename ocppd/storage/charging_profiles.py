@@ -177,7 +177,7 @@ def current(unit: Unit, charger: str) -> tuple[InstalledProfile, ...]:
 def _sent(unit: Unit, charger: str, now_ms: int) -> tuple[InstalledProfile, ...]:
     """The same without orders that were never sent, which are forgotten."""
     rows = current(unit, charger)
-    old = [row for row in rows if row.mark is Mark.PENDING and not 0 <= now_ms - row.changed_ms < ORDER_LOST_MS]
+    old = [row for row in rows if row.mark is Mark.PENDING and abs(now_ms - row.changed_ms) >= ORDER_LOST_MS]
     if not old:
         return rows
     calls = unit.all(_WAITING_CALLS, {"the_charger": charger, "the_action": SET})

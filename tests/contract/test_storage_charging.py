@@ -290,6 +290,8 @@ async def test_an_order_that_was_never_sent(storage: SqlStorage) -> None:
     assert (await charging.order_profile(other, NOON_MS + MINUTE_MS - 1)).profile is None, "it may be about to be sent"
     assert (await charging.order_profile(other, NOON_MS + MINUTE_MS)).profile is not None
     assert list(await marks(storage)) == [2, 4]
+    await charging.order_profile(Order(charger="CP1", connector_id=1, profile=profile(level=3)), NOON_MS + MINUTE_MS - 1)
+    assert list(await marks(storage)) == [2, 4, 5], "another node's clock is a little ahead"
 
 
 def schedule() -> dict[str, Any]:
