@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import bindparam, null, select, update
+from sqlalchemy import bindparam, null, or_, select, update
 
 from ocppd.storage import connector_states
 from ocppd.storage.schema import chargers, connectors, messages, statuses
@@ -27,8 +27,11 @@ _newest = (
     .where(statuses.c.charger == bindparam("the_charger"), statuses.c.connector_id == bindparam("the_connector"))
     .order_by(statuses.c.sequence.desc())
 )
+#: The newer connection is another node's, or was and has ended: the records know of no node then.
 _ELSEWHERE = Statement(
-    select(chargers.c.generation).where(chargers.c.name == bindparam("the_charger"), chargers.c.node != bindparam("the_node"))
+    select(chargers.c.generation).where(
+        chargers.c.name == bindparam("the_charger"), or_(chargers.c.node.is_(None), chargers.c.node != bindparam("the_node"))
+    )
 )
 _CONNECTORS = Statement(select(connectors.c.connector_id).where(connectors.c.charger == bindparam("the_charger")))
 _LAST = Statement(at_most(_newest, LOOKED_AT))

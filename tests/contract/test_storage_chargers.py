@@ -130,6 +130,22 @@ async def test_what_an_older_connection_tells_last_is_history(
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_an_older_connection_tells_last_when_the_newer_one_has_ended(
+    postgresql_url: str, open_node: Callable[[str, str], SqlStorage]
+) -> None:
+    """It is history as well where the newer connection to another node is over by then."""
+    old, new = open_node(postgresql_url, "old#1"), open_node(postgresql_url, "new#1")
+    for node in (old, new):
+        await node.charger_connected("CP1", "::1", NOON_MS)
+    await new.status_notified(inbound("StatusNotification", generation=2), status(1, "Faulted"))
+    await new.charger_disconnected("CP1", 2, NOON_MS)
+    await old.status_notified(inbound("StatusNotification", generation=1), status(1, "Charging"))
+    await old.charger_disconnected("CP1", 1, NOON_MS)
+    [shown] = (await new.read_connectors(["CP1"]))["CP1"]
+    assert shown.status == "Faulted"
+
+
+@pytest_twisted.ensureDeferred
 async def test_numbers_that_no_connector_has(storage: SqlStorage) -> None:
     """A status of a number that no charger counts to is on record, and makes no connector (G-8)."""
     numbers = (-1, 0, 999, 1000, 2**31 - 1)
