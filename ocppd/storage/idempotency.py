@@ -33,11 +33,13 @@ _TAKEN_OVER = Statement(update(idempotency_keys).where(_OWN).values(node=bindpar
 _LIVES = Statement(select(nodes.c.node).where(nodes.c.node == bindparam("the_node")))
 _COUNT = Statement(select(func.count()).select_from(idempotency_keys))
 _ANSWERED = Statement(update(idempotency_keys).where(_OWN).values(status=bindparam("new_status"), answer=bindparam("new_answer")))
-_LEFT = Statement(
+_left = (
     update(idempotency_keys)
-    .where(_OWN, _keys.node == bindparam("the_node"), _keys.status.is_(None))
+    .where(_THIS, _keys.node == bindparam("the_node"), _keys.status.is_(None))
     .values(node=bindparam("nobody"))
 )
+_LEFT = Statement(_left.where(_OWN))
+_LEFT_WHATEVER = Statement(_left)
 _RELEASED = Statement(delete(idempotency_keys).where(_OWN))
 _OLD_ONE = Statement(delete(idempotency_keys).where(_THIS, _keys.created_ms <= bindparam("before_ms")))
 _OLD = Statement(delete(idempotency_keys).where(_keys.created_ms <= bindparam("before_ms")))
@@ -91,10 +93,13 @@ def answered(unit: Unit, scope: str, key: str, reference: str, answer: KeptAnswe
     unit.send(_ANSWERED, {**this, "new_status": answer.status, "new_answer": kept})
 
 
-def left(unit: Unit, scope: str, key: str, reference: str, node: str) -> None:
+def left(unit: Unit, scope: str, key: str, reference: str | None, node: str) -> None:
     """See `IdempotencyRecords.leave`."""
-    this: Parameters = {"the_scope": scope, "the_key": key, "the_reference": reference}
-    unit.send(_LEFT, {**this, "the_node": node, "nobody": NOBODY})
+    this: Parameters = {"the_scope": scope, "the_key": key, "the_node": node, "nobody": NOBODY}
+    if reference is None:
+        unit.send(_LEFT_WHATEVER, this)
+    else:
+        unit.send(_LEFT, {**this, "the_reference": reference})
 
 
 def released(unit: Unit, scope: str, key: str, reference: str) -> None:

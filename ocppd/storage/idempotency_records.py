@@ -28,7 +28,7 @@ class SqlIdempotency:
     def answer(self, scope: str, key: str, reference: str, answer: KeptAnswer) -> Deferred[None]:
         return self._storage.write(idempotency.answered, scope, key, reference, answer, self._secrets())
 
-    def leave(self, scope: str, key: str, reference: str) -> Deferred[None]:
+    def leave(self, scope: str, key: str, reference: str | None) -> Deferred[None]:
         return self._storage.write(idempotency.left, scope, key, reference, self._node)
 
     def release(self, scope: str, key: str, reference: str) -> Deferred[None]:

@@ -260,6 +260,23 @@ async def test_a_claim_of_which_nobody_knows(served: Served) -> None:
 
 
 @ensure
+async def test_a_key_taken_over_of_which_nobody_knows(served: Served) -> None:
+    """So is one that this node has taken over from another in such a commit, which keeps the reference of the first request."""
+    records, claim = served.storage.idempotency, served.storage.idempotency.claim
+
+    def lost(*arguments: Any) -> Any:
+        return claim(*arguments).addCallback(lambda _: fail(StorageUnavailable("lost")))
+
+    records.claim = lost  # type: ignore[method-assign]
+    for _ in range(2):
+        assert (await sent(served)).status == 503
+        served.system.retry()
+        assert await kept(served) == [(NOBODY, None)]
+    records.claim = claim  # type: ignore[method-assign]
+    assert (await sent(served)).status == 202
+
+
+@ensure
 async def test_a_key_lives_for_a_day() -> None:
     """After a day a key is as good as new, and forgotten by itself."""
     clock = Clock()

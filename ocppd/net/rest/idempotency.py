@@ -96,7 +96,8 @@ class Once:
             if key in self._running:  # it has been sent again, and its end is recorded
                 self._doubtful.discard(reference)
                 return succeed(None)
-            left = self._api.storage.idempotency.leave(EVERYBODY, key, reference)
+            # Not by the reference: of a key that was taken over, or claimed by an earlier attempt, that is another one.
+            left = self._api.storage.idempotency.leave(EVERYBODY, key, None)
             return left.addCallback(lambda _: self._doubtful.discard(reference))
 
         if len(self._doubtful) < DOUBTFUL_LIMIT:

@@ -21,8 +21,11 @@ class IdempotencyRecords(Protocol):
     def answer(self, scope: str, key: str, reference: str, answer: KeptAnswer) -> Deferred[None]:
         """Keep what the request was answered."""
 
-    def leave(self, scope: str, key: str, reference: str) -> Deferred[None]:
-        """This node works at the request no more, and knows nothing of its effect: whoever has it next is to find out."""
+    def leave(self, scope: str, key: str, reference: str | None) -> Deferred[None]:
+        """This node works at the request no more, and knows nothing of its effect: whoever has it next is to find out.
+
+        Without a `reference`: at whatever request has the key.
+        """
 
     def release(self, scope: str, key: str, reference: str) -> Deferred[None]:
         """The request has had no effect: forget its key."""
