@@ -61,8 +61,9 @@ class Plans(SynchronousTestCase):
                 plan = self.plan(lambda unit, which=which, after=after: meter_values.list_meter_values(unit, which, after, LIMIT))
                 self.assertEqual(plan[0], "SEARCH meter_values USING INTEGER PRIMARY KEY (rowid=?)")
                 self.assertTrue(any("SEARCH filed_meter_values USING PRIMARY KEY (charger=?" in line for line in plan), plan)
-        plan = self.plan(lambda unit: meter_values.list_meter_values(unit, MeterValueFilter(), 1000, LIMIT))
-        self.assertEqual(plan, ["SEARCH meter_values USING INTEGER PRIMARY KEY (rowid>?)"])
+        for which in (MeterValueFilter(), MeterValueFilter(since_ms=1), MeterValueFilter(until_ms=2)):
+            plan = self.plan(lambda unit, which=which: meter_values.list_meter_values(unit, which, 1000, LIMIT))
+            self.assertEqual(plan, ["SEARCH meter_values USING INTEGER PRIMARY KEY (rowid>?)"])
 
     def test_chargers(self) -> None:
         """Chargers, their connectors, wishes and follow-ups are one statement for any number of them: each stays prepared."""
