@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from cryptography import x509
+from twisted.internet.defer import Deferred
 
 from ocppd.central.certificate_desk import Workshop
 from ocppd.pki.keeper import Keeper
@@ -165,6 +166,27 @@ async def test_roots_that_are_being_deleted_are_not_there_for_the_last_one(serve
     assert (refused.status, refused.slug) == (409, "conflict") and "lastRoot" in refused.json["detail"]
     assert (await delete(served, one, "")).status == 202
     assert (await delete(served, other, "?confirm=lastRoot")).status == 202
+
+
+@ensure
+async def test_a_list_that_was_asked_for_before_a_deletion_says_nothing_of_it(served: Served) -> None:
+    """Q-7: nor is another root there for the last one whose deletion waits for the answer that lists it."""
+    charger = Trusting()
+    link = await served.connect("CP1", charger)
+    for name in ("One", "Other"):
+        await install(served, certificate(ec_key(), name))
+    one, other = [each["certificateId"] for each in (await known(served, "?refresh=1"))["installed"]]
+    link.script = lambda _: None
+    asked = link.next_frame()
+    refreshing = Deferred.fromCoroutine(served.get(f"{PATH}?refresh=1"))
+    listing = await asked
+    assert (await delete(served, one, "")).json["state"] == "queued"
+    link.tell(str(charger(listing)))
+    deleting = await link.next_frame()
+    assert (deleting[2], (await delete(served, other, "")).status) == ("DeleteCertificate", 409)
+    link.script = charger
+    link.tell(str(charger(deleting)))
+    assert (await refreshing).status == 200
 
 
 @ensure

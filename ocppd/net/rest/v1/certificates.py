@@ -40,8 +40,8 @@ from ocppd.v16.types import CertificateHashDataType, CertificateUseEnumType
 
 #: What `confirm` says of the last root of its type.
 LAST_ROOT: Final = "lastRoot"
-#: Of a DeleteCertificate that may still delete something, or has done so without our hearing of it.
-UNANSWERED: Final = UNFINISHED | {MessageState.TIMEOUT, MessageState.UNKNOWN}
+#: Of a DeleteCertificate that may have deleted something without our hearing of it.
+UNANSWERED: Final = frozenset({MessageState.TIMEOUT, MessageState.UNKNOWN})
 #: More than a charger has roots.
 MOST_DELETIONS: Final = 500
 READ_QUERY: Final = {"refresh": one_of({"1": True, "true": True, "0": False, "false": False})}
@@ -104,11 +104,16 @@ async def delete(api: Api, incoming: Incoming, name: str, certificate: str) -> R
     return await answered(api, maybeDeferred(api.commands.submit, name, message), options.get("wait", 0))
 
 
-async def _going(api: Api, name: str, since_ms: int) -> list[CertificateHashDataType]:
-    """What is being deleted, or may have been, since the charger was asked what there is: no answer says that it stays."""
-    which = MessageFilter(charger=name, action="DeleteCertificate", direction=Direction.TO_CHARGER, since_ms=since_ms)
+async def _going(api: Api, name: str, told_ms: int) -> list[CertificateHashDataType]:
+    """What is being deleted, or may have been, since the charger has told what there is: no answer says that it stays.
+
+    A call may have waited for that answer, so it is when it was sent that counts.
+    """
+    which = MessageFilter(charger=name, action="DeleteCertificate", direction=Direction.TO_CHARGER)
     calls = await api.storage.list_messages(which, None, MOST_DELETIONS)
-    frames = [each.frame for each in calls if each.state in UNANSWERED]
+    going = [each for each in calls if each.state in UNFINISHED]
+    going += [each for each in calls if each.state in UNANSWERED and (each.sent_ms or 0) >= told_ms]
+    frames = [each.frame for each in going]
     payloads = [bytes(msgspec.json.decode(frame, type=tuple[int, str, str, msgspec.Raw])[3]) for frame in frames]
     return [decode(DeleteCertificateRequest, payload, strict=False)[0].certificate_hash_data for payload in payloads]
 
