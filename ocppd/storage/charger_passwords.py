@@ -47,6 +47,14 @@ _FORGOTTEN_STATE = Statement(delete(table).where(_OF_CHARGER, _IS))
 #: Those of no call: what a call has left is the charger's to take.
 _GIVEN_FORGOTTEN = Statement(delete(table).where(_OF_CHARGER, _IS, table.c.message_id.is_(None)))
 _OTHERS_FORGOTTEN = Statement(delete(table).where(_OTHERS, table.c.state != bindparam("the_state")))
+#: All but what its charger has yet to take: from a call that has not ended, or with its next boot.
+_HELD_FORGOTTEN = Statement(
+    delete(table).where(
+        _OF_CHARGER,
+        table.c.state != bindparam("the_state"),
+        or_(table.c.state != bindparam("the_given"), table.c.message_id.is_(None)),
+    )
+)
 #: What came after a call, and may be what the charger has by now, is not over with the answer to that call.
 _EARLIER_FORGOTTEN = Statement(
     delete(table).where(
@@ -91,8 +99,7 @@ def is_held(unit: Unit, charger: str) -> bool:
 
 def replaced(unit: Unit, charger: str, key: bytes, now_ms: int) -> None:
     """This password holds from now on, and no other but those that are on their way."""
-    waiting = PasswordState.WAITING.value
-    unit.send(_OTHERS_FORGOTTEN, {"the_charger": charger, "the_number": 0, "the_state": waiting})
+    _forget_held(unit, charger)
     _insert(unit, charger, key, PasswordState.CURRENT, now_ms)
 
 
@@ -103,10 +110,15 @@ def given(unit: Unit, charger: str, key: bytes, now_ms: int) -> None:
 
 
 def given_up(unit: Unit, charger: str) -> bool:
-    """No password holds any more, but those of calls that have not ended: their charger may take them yet. Whether any did."""
+    """No password holds any more, but those of calls that their charger may take yet. Whether any did."""
     held = unit.one(_READ, {"the_charger": charger}) is not None
-    unit.send(_OTHERS_FORGOTTEN, {"the_charger": charger, "the_number": 0, "the_state": PasswordState.WAITING.value})
+    _forget_held(unit, charger)
     return held
+
+
+def _forget_held(unit: Unit, charger: str) -> None:
+    states = {"the_state": PasswordState.WAITING.value, "the_given": PasswordState.GIVEN.value}
+    unit.send(_HELD_FORGOTTEN, {"the_charger": charger, **states})
 
 
 def forgotten(unit: Unit, charger: str) -> None:

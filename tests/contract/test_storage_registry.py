@@ -156,6 +156,23 @@ async def test_passwords_are_forgotten_while_a_call_waits(storage: SqlStorage) -
 
 
 @ensure
+async def test_passwords_are_forgotten_while_a_charger_is_to_reboot(storage: SqlStorage) -> None:
+    """Z-6: nor is one that its charger takes with its next boot, also where another one is given that holds at once."""
+    registry = storage.registry
+    await registry.password_given("CP1", b"old", 500, at_once=True)
+    await storage.call_accepted(setting("1", KEY), 10, lambda _: True)
+    await storage.call_sent("1", (await storage.charger_connected("CP1", "", 900)).generation, 1000)
+    answer = '[3,"1",{"status":"RebootRequired"}]'
+    await storage.call_ended(CallEnd("1", MessageState.COMPLETED, 1100, "RebootRequired", answer))
+    assert await registry.passwords_forgotten("CP1", 1200)
+    assert await states(storage) == [PasswordState.GIVEN]
+    await registry.password_given("CP1", b"new", 1300, at_once=True)
+    assert await states(storage) == [PasswordState.CURRENT, PasswordState.GIVEN]
+    await registry.password_proven("CP1", (await registry.passwords("CP1", 1400))[1].number, 1400)
+    assert await states(storage) == [PasswordState.CURRENT]
+
+
+@ensure
 async def test_unknown_identities(storage: SqlStorage) -> None:
     """H-5: attempts add up; of very many those that nobody saw for longest are forgotten; one that is entered is none."""
     registry: Any = storage.registry

@@ -47,7 +47,7 @@ class RegistryRecords(Protocol):
         """A charger logged in with the password of that number, None: with the old one, and thereby decided (Z-6)."""
 
     def passwords_forgotten(self, name: str, now_ms: int) -> Deferred[bool]:
-        """Forget the passwords of a charger, but those of calls that have not ended; fires with whether there was one."""
+        """Forget the passwords of a charger, but those of calls that it may take yet; fires with whether there was one."""
 
     def unknown_seen(self, identities: Sequence[UnknownIdentity]) -> Deferred[None]:
         """These tried to connect (H-5). Of very many the oldest are forgotten."""
