@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ocppd.central.calls import PendingCall
-from ocppd.central.registration import may_send, may_wait, why_not
+from ocppd.central.registration import asks_for_boot, may_send, may_wait, why_not
 from ocppd.errors import CallFailed, HolderUnreachable, NotConnected, NotPermitted
 from ocppd.storage.records import Holding
-from ocppd.v16.types import RegistrationStatus
+from ocppd.v16.types import Message, RegistrationStatus
 
 
 def forbidden(call: PendingCall, registration: RegistrationStatus | None) -> NotPermitted | None:
@@ -16,6 +16,11 @@ def forbidden(call: PendingCall, registration: RegistrationStatus | None) -> Not
     if may_send(registration, call.request, call.action):
         return None
     return NotPermitted(call.charger, call.action, why_not(registration, call.request))
+
+
+def most_waiting(limit: int, request: Message) -> int:
+    """How many calls may wait for a charger where this one comes: the trigger of a boot that they wait for has room besides."""
+    return limit + 1 if asks_for_boot(request) else limit
 
 
 def refused(call: PendingCall, holding: Holding, node: str, *, here: bool, reachable: bool) -> CallFailed | None:

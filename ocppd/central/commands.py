@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ocppd.bus.api import Bus, Look
-from ocppd.central.acceptance import forbidden, refused
+from ocppd.central.acceptance import forbidden, most_waiting, refused
 from ocppd.central.calls import DIRECT_TTL_S, QUEUED_TTL_S, Ended, PendingCall, action_of, ended_of, queues_offline
 from ocppd.central.chargers import Chargers
 from ocppd.central.connection import Connection
@@ -128,7 +128,7 @@ class Commands:
             raise refusal
         if connection.outbox.idle and may_send(connection.registration, request, action.name):
             return self._start(connection, call)
-        if len(connection.outbox) >= self._chargers.queue_limit:
+        if len(connection.outbox) >= most_waiting(self._chargers.queue_limit, request):
             raise QueueFull(charger, self._chargers.queue_limit)
         return self._enqueue(connection, call)
 
@@ -165,7 +165,7 @@ class Commands:
 
     def _enqueue(self, connection: Connection | None, call: PendingCall) -> Deferred[MessageRecord]:
         """Journal as `queued`; on the connection's queue from now on, so that no later call overtakes it."""
-        limit, node, reachable = self._chargers.queue_limit, self._bus.node, self._bus.available
+        limit, node, reachable = most_waiting(self._chargers.queue_limit, call.request), self._bus.node, self._bus.available
         here = connection is not None or self._chargers.is_connecting(call.charger)
 
         def refusal(holding: Holding) -> CallFailed | None:

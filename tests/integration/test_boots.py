@@ -35,7 +35,7 @@ def with_clock(**charger: Any) -> Callable[[Callable[[ChargePoint, Clock], Await
     def decorate(test: Callable[[ChargePoint, Clock], Awaitable[None]]) -> Any:
         async def run() -> None:
             clock = starting_clock()
-            served = Served("CP1", queue=10, central_clock=clock, **{"read_configuration": False, **charger})
+            served = Served("CP1", central_clock=clock, **{"queue": 10, "read_configuration": False, **charger})
             try:
                 await test(ChargePoint(served), clock)
             finally:
@@ -202,6 +202,20 @@ async def test_the_trigger_of_a_boot_waits_for_nothing_that_waits_for_the_boot(c
         call = await charger.asked()
         assert call[1] == each.json["messageId"]
         charger.answer(call, "Rejected")
+
+
+@with_clock(queue=2)
+async def test_the_trigger_of_a_boot_where_the_queue_is_full(charger: ChargePoint, clock: Clock) -> None:
+    """R-4, B-5: where as many calls wait for a charger's boot as may, what asks for the boot has room all the same."""
+    for action in ("ClearCache", "GetLocalListVersion"):
+        assert (await charger.served.command(action, {}, "?offline=queue")).status == 202
+    await charger.connect(boot=False)
+    await elapse(charger.served, clock, 65)
+    assert charger.unasked() == ["TriggerMessage"]
+    charger.answer(await charger.asked())
+    assert (await charger.served.command("GetLocalListVersion", {}, "?offline=queue")).status == 429
+    assert await charger.boot() == "Accepted"
+    assert (await charger.asked())[2] == "ClearCache"
 
 
 @with_clock()
