@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import bindparam, null, or_, select, update
+from sqlalchemy import BigInteger, bindparam, null, or_, select, update
 
 from ocppd.storage import connector_states
 from ocppd.storage.schema import chargers, connectors, messages, statuses
@@ -27,10 +27,15 @@ _newest = (
     .where(statuses.c.charger == bindparam("the_charger"), statuses.c.connector_id == bindparam("the_connector"))
     .order_by(statuses.c.sequence.desc())
 )
-#: The newer connection is another node's, or was and has ended: the records know of no node then.
+#: A newer connection is another node's, or may have been: it has ended, and the records know of no node, or led back here.
 _ELSEWHERE = Statement(
     select(chargers.c.generation).where(
-        chargers.c.name == bindparam("the_charger"), or_(chargers.c.node.is_(None), chargers.c.node != bindparam("the_node"))
+        chargers.c.name == bindparam("the_charger"),
+        or_(
+            chargers.c.node.is_(None),
+            chargers.c.node != bindparam("the_node"),
+            chargers.c.generation > bindparam("the_next", type_=BigInteger()),
+        ),
     )
 )
 _CONNECTORS = Statement(select(connectors.c.connector_id).where(connectors.c.charger == bindparam("the_charger")))
@@ -44,7 +49,8 @@ _SHOW = Statement(
 
 def put_right(unit: Unit, charger: str, generation: int, node: str) -> None:
     """The connection of that generation, to this node, is over, and was not the newest: show what newer ones have told."""
-    if unit.dialect == "sqlite" or unit.one(_ELSEWHERE, {"the_charger": charger, "the_node": node}) is None:
+    newest: Parameters = {"the_charger": charger, "the_node": node, "the_next": generation + 1}
+    if unit.dialect == "sqlite" or unit.one(_ELSEWHERE, newest) is None:
         return
     for (connector_id,) in unit.all(_CONNECTORS, {"the_charger": charger}):
         this: Parameters = {"the_charger": charger, "the_connector": connector_id}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import pytest_twisted
 
 from ocppd.storage.records import ChargerRecord, ConnectedCharger, ConnectorRecord
@@ -129,17 +130,20 @@ async def test_what_an_older_connection_tells_last_is_history(
     assert history == ["Charging", "Finishing", "Available"]
 
 
+@pytest.mark.parametrize("comes_back", [False, True])
 @pytest_twisted.ensureDeferred
 async def test_what_an_older_connection_tells_last_when_the_newer_one_has_ended(
-    postgresql_url: str, open_node: Callable[[str, str], SqlStorage]
+    postgresql_url: str, open_node: Callable[[str, str], SqlStorage], comes_back: bool
 ) -> None:
-    """It is history as well where the newer connection to another node is over by then."""
+    """It is history as well where the newer connection to another node is over by then, or has led back to the first one."""
     old, new = open_node(postgresql_url, "old#1"), open_node(postgresql_url, "new#1")
     for node in (old, new):
         await node.charger_connected("CP1", "::1", NOON_MS)
     await new.status_notified(inbound("StatusNotification", generation=2), status(1, "Faulted"))
     await new.charger_disconnected("CP1", 2, NOON_MS)
     await old.status_notified(inbound("StatusNotification", generation=1), status(1, "Charging"))
+    if comes_back:
+        await old.charger_connected("CP1", "::1", NOON_MS)
     await old.charger_disconnected("CP1", 1, NOON_MS)
     [shown] = (await new.read_connectors(["CP1"]))["CP1"]
     assert shown.status == "Faulted"
