@@ -63,7 +63,7 @@ class Ends:
         #: Writes that storage has refused, to be tried again: what became of a call must not be lost.
         self._unrecorded: OrderedDict[str, Callable[[], Deferred[Any]]] = OrderedDict()
         self._recording = False
-        #: Chargers of which a stray is being looked up, each with those that come after it.
+        #: Chargers of which a stray is being looked up, each with that one and those that come after it.
         self._looking_up: dict[str, deque[CallResult | CallError]] = {}
 
     # Recording
@@ -184,9 +184,9 @@ class Ends:
         elif len(result.message_id) == OUR_ID_LENGTH:
             waiting = self._looking_up.get(charger)
             if waiting is None:
-                self._looking_up[charger] = deque()
+                self._looking_up[charger] = deque((result,))
                 self._look_up(charger, result)
-            elif len(waiting) < STRAYS_KEPT:
+            elif len(waiting) <= STRAYS_KEPT and all(each.message_id != result.message_id for each in waiting):
                 waiting.append(result)
 
     def _look_up(self, charger: str, result: CallResult | CallError) -> None:
@@ -197,8 +197,9 @@ class Ends:
 
     def _looked_up(self, charger: str) -> None:
         waiting = self._looking_up[charger]
+        waiting.popleft()
         if waiting:
-            self._look_up(charger, waiting.popleft())
+            self._look_up(charger, waiting[0])
         else:
             del self._looking_up[charger]
 

@@ -382,6 +382,36 @@ async def test_late_answers_all_at_once(start: Any) -> None:
     await peer.leave()
 
 
+@ensure
+async def test_late_answers_that_are_repeated(start: Any) -> None:
+    """F-8: an answer that comes several times in one go counts once, as the one that came first, and is told to handlers once."""
+    told: list[str] = []
+
+    class Noting(CentralSystemHandlers):
+        def ChangeConfigurationResponseHandler(self, charger: Any, request: Any, response: Any) -> None:
+            """Note it."""
+            told.append(response.status)
+
+    daemon = start(handlers=use(Noting))
+    peer = await booted(daemon)
+    pending = daemon.central.commands.call("CP1", setting("v"))
+    asked = await peer.frame()
+    await peer.leave()
+    with pytest.raises(OutcomeUnknown):
+        await within(pending)
+    peer = await connect(daemon.port)
+    with nothing_committed(daemon):
+        for status in ("Accepted", "Accepted", "Rejected"):
+            peer.send([3, asked[1], {"status": status}])
+        await arrived(peer)
+        while daemon.central._ends._looking_up:
+            await peer.silence()
+    await storage_of(daemon).check()
+    assert told == ["Accepted"]
+    assert (await message(daemon, asked[1])).outcome == "Accepted"
+    await peer.leave()
+
+
 async def _settled(daemon: Running) -> None:
     """A late answer is looked up, then recorded."""
     while daemon.central._ends._looking_up:
