@@ -597,6 +597,7 @@ async def test_storage_fails_at_a_handshake(start: Any, logged_errors: Any) -> N
     from support.wire import OFFER
 
     daemon = start()
+    await storage_of(daemon).check()
     refuse_writes(daemon, True)
     for name in ("CP1", "CP1", "CP2"):
         response = await handshake(daemon.port, f"/ocppj/1.6/{name}", OFFER)
