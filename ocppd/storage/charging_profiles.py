@@ -19,7 +19,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    exists,
     func,
     insert,
     literal_column,
@@ -96,17 +95,13 @@ _CHANGED = Statement(
 _CHANGING: Final = ("mark", "changed_ms", "sequence", "message_id", "action", "doubt", "outcome", "fallback")
 _GONE = Statement(delete(charging_profiles).where(_THIS))
 _WITHDRAWN = Statement(delete(charging_profiles).where(_THIS, charging_profiles.c.mark == bindparam("the_mark", type_=Text())))
-_IS_WAITING: Final = or_(IS_QUEUED, IS_SENT)
-_LOST = Statement(
-    select(charging_profiles.c.row_id).where(
+_PENDING_SINCE = Statement(
+    select(charging_profiles.c.charger)
+    .where(
         charging_profiles.c.mark == bindparam("the_mark", type_=Text()),
         charging_profiles.c.changed_ms <= bindparam("lost_before", type_=BigInteger()),
-        ~exists().where(
-            messages.c.charger == charging_profiles.c.charger,
-            messages.c.action == literal_column(f"'{SET}'"),
-            _IS_WAITING,
-        ),
     )
+    .distinct()
 )
 _ENDED = Statement(
     delete(charging_profiles).where(charging_profiles.c.transaction_id == bindparam("the_transaction", type_=Integer()))
@@ -141,7 +136,9 @@ _CLAIMED = Statement(
 )
 _WAITING_CALLS = Statement(
     select(messages.c.frame).where(
-        messages.c.charger == bindparam("the_charger"), messages.c.action == bindparam("the_action"), _IS_WAITING
+        messages.c.charger == bindparam("the_charger"),
+        messages.c.action == literal_column(f"'{SET}'"),
+        or_(IS_QUEUED, IS_SENT),
     )
 )
 _OUTCOME = Statement(select(messages.c.outcome).where(messages.c.sequence == bindparam("the_sequence")))
@@ -161,30 +158,39 @@ _STANDS_AGAIN = Statement(update(charging_profiles).where(_THIS).values(standing
 def installed(unit: Unit, charger: str) -> tuple[InstalledProfile, ...]:
     """See `ChargingRecords.installed_profiles`."""
     rows = unit.all(_LIST, {"the_charger": charger})
-    return tuple(_installed(row[:-1]) for row in rows if row[-1] is None or TransactionState(row[-1]) in GOES_ON)
+    return tuple(_installed(row[:-1]) for row in rows if _is_left(row[-1]))
 
 
 def current(unit: Unit, charger: str) -> tuple[InstalledProfile, ...]:
     """The same for a use case that writes: what is left of superseded transactions is forgotten now."""
-    found = installed(unit, charger)
-    there = {row.row_id for row in found}
-    for row in unit.all(_LIST, {"the_charger": charger}):
-        if row[0] not in there:
+    rows = unit.all(_LIST, {"the_charger": charger})
+    for row in rows:
+        if not _is_left(row[-1]):
             unit.send(_GONE, {"the_row": row[0]})
-    return found
+    return tuple(_installed(row[:-1]) for row in rows if _is_left(row[-1]))
+
+
+def _is_left(state: str | None) -> bool:
+    """Whether a profile outlives the state of its transaction, None where it has none."""
+    return state is None or TransactionState(state) in GOES_ON
 
 
 def _sent(unit: Unit, charger: str, now_ms: int) -> tuple[InstalledProfile, ...]:
     """The same without orders that were never sent, which are forgotten."""
     rows = current(unit, charger)
-    old = [row for row in rows if row.mark is Mark.PENDING and abs(now_ms - row.changed_ms) >= ORDER_LOST_MS]
-    if not old:
-        return rows
-    calls = unit.all(_WAITING_CALLS, {"the_charger": charger, "the_action": SET})
-    waiting = {(told.connector_id, told.cs_charging_profiles.charging_profile_id) for told in map(_payload_of, calls)}
-    lost = [row for row in old if (row.connector_id, row.profile_id) not in waiting]
+    lost = _lost(unit, charger, rows, now_ms)
     gone(unit, lost)
     return tuple(row for row in rows if row not in lost)
+
+
+def _lost(unit: Unit, charger: str, rows: Iterable[InstalledProfile], now_ms: int) -> list[InstalledProfile]:
+    """Those of a charger's orders whose call was never journaled, and will not be."""
+    old = [row for row in rows if row.mark is Mark.PENDING and abs(now_ms - row.changed_ms) >= ORDER_LOST_MS]
+    if not old:
+        return []
+    calls = map(_payload_of, unit.all(_WAITING_CALLS, {"the_charger": charger}))
+    waiting = {(call.connector_id, call.cs_charging_profiles.charging_profile_id) for call in calls}
+    return [row for row in old if (row.connector_id, row.profile_id) not in waiting]
 
 
 def _payload_of(row: Any) -> SetChargingProfileRequest:
@@ -278,8 +284,8 @@ def _free(first: int, taken: set[int]) -> int:
 
 def lost_orders(unit: Unit, now_ms: int) -> tuple[int, ...]:
     """See `ChargingRecords.lost_orders`."""
-    rows = unit.all(_LOST, {"the_mark": Mark.PENDING.value, "lost_before": now_ms - ORDER_LOST_MS})
-    return tuple(row[0] for row in rows)
+    names = unit.all(_PENDING_SINCE, {"the_mark": Mark.PENDING.value, "lost_before": now_ms - ORDER_LOST_MS})
+    return tuple(row.row_id for (name,) in names for row in _lost(unit, name, installed(unit, name), now_ms))
 
 
 def withdrawn(unit: Unit, row_id: int) -> None:

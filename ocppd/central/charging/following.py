@@ -19,7 +19,7 @@ from ocppd.central.charging.limits import beyond
 from ocppd.central.charging.sending import GOES_ON, PROFILE, Sending, Wish, as_default
 from ocppd.central.handlers import Charger
 from ocppd.central.watching import Watcher
-from ocppd.clock import Clock, now_ms
+from ocppd.clock import Clock, now_ms, steady_ms
 from ocppd.errors import CallFailed, OcppdError, StorageUnavailable
 from ocppd.storage.api import Storage
 from ocppd.storage.records.charging import InstalledProfile, Order, Template
@@ -58,8 +58,8 @@ class ChargingFollower(Watcher):
         self._allowed = allowed
         #: Rows that could not be cleared from here: for how long they are left alone, and until when (ms).
         self._uncleared: dict[int, tuple[int, int]] = {}
-        #: When lost orders are looked for the next time (ms).
-        self._lost_ms = now_ms(clock) + LOST_FIRST_MS
+        #: When lost orders are looked for the next time (`steady_ms`).
+        self._lost_ms = steady_ms(clock) + LOST_FIRST_MS
 
     # Transactions that begin
 
@@ -136,8 +136,8 @@ class ChargingFollower(Watcher):
             _, until_ms = self._uncleared.get(row.row_id, (0, now))
             if until_ms <= now and self._allowed(row.charger) and await self._storage.charging.claim_outlived(row.row_id, now):
                 await self._clear(row, now)
-        if now >= self._lost_ms:
-            self._lost_ms = now + LOST_AGAIN_MS
+        if steady_ms(self._clock) >= self._lost_ms:
+            self._lost_ms = steady_ms(self._clock) + LOST_AGAIN_MS
             for row_id in await self._storage.charging.lost_orders(now):
                 await self._storage.charging.withdraw_order(row_id)
 

@@ -45,7 +45,7 @@ class ChargingRecords(Protocol):
         """It could not be sent after all."""
 
     def lost_orders(self, now_ms: int) -> Deferred[tuple[int, ...]]:
-        """Rows of what has been pending for a minute while no such call waits or is out: their node died before it made one."""
+        """Rows of what has been pending for a minute and has no call that waits or is out: its node died before it made one."""
 
     def installed_profiles(self, charger: str) -> Deferred[tuple[InstalledProfile, ...]]:
         """What is known of a charger's profiles, oldest first; without TxProfiles of transactions that have ended."""

@@ -29,7 +29,7 @@ SMALL = {"SCAN nodes", "SCAN sqlite_sequence", "SCAN CONSTANT ROW", "SCAN latest
 #: What a parameter may be where many rows are one JSON text.
 KINDS = {"BIGINT", "BOOLEAN", "BYTEA", "TEXT"}
 #: What is done once in the life of a node, or read every hour, may take longer.
-ONCE = {(calls, "_ORPHANED"), (nodes, "_LET_GO"), (nodes, "_HELD"), (charging_profiles, "_LOST")}
+ONCE = {(calls, "_ORPHANED"), (nodes, "_LET_GO"), (nodes, "_HELD"), (charging_profiles, "_PENDING_SINCE")}
 #: What PostgreSQL alone is asked, which has an index for it.
 ELSEWHERE = {(late_statuses, "_LAST")}
 
