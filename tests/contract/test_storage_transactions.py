@@ -379,9 +379,10 @@ async def test_instants_that_cannot_be_read_are_those_of_receipt(storage: SqlSto
     for charger in (None, "CP1"):
         found = []
         for since_ms, until_ms in spans:
-            which = {"charger": charger, "since_ms": since_ms, "until_ms": until_ms}
-            listed = await storage.list_transactions(TransactionFilter(**which), None, 9)  # type: ignore[arg-type]
-            found.append((len(listed), len(await values(storage, **which))))
+            which = TransactionFilter(charger=charger, since_ms=since_ms, until_ms=until_ms)
+            listed = await storage.list_transactions(which, None, 9)
+            told = await values(storage, charger=charger, since_ms=since_ms, until_ms=until_ms)
+            found.append((len(listed), len(told)))
         assert found == [(1, 1)] * 3 + [(0, 0)] * 3
 
 

@@ -333,6 +333,16 @@ async def test_nothing_is_written_before_it_is_committed_as_sent(start: Any) -> 
     await within(second)
 
 
+async def _left_without_an_answer(daemon: Running, peer: Peer, value: str = "v") -> list[Any]:
+    """A call of ours whose charger leaves before it answers; nobody knows its end."""
+    pending = daemon.central.commands.call("CP1", setting(value))
+    asked = await peer.frame()
+    await peer.leave()
+    with pytest.raises(OutcomeUnknown):
+        await within(pending)
+    return asked
+
+
 @ensure
 async def test_late_answer_after_a_reconnect(start: Any) -> None:
     """F-8: an answer that comes on the next connection completes the message as late, a CALLERROR as error; others do not."""
@@ -340,11 +350,7 @@ async def test_late_answer_after_a_reconnect(start: Any) -> None:
     completed, refused = [3, {"status": "Rejected"}], [4, "NotSupported", "", {}]
     for answer, state in ((completed, MessageState.COMPLETED), (refused, MessageState.ERROR)):
         peer = await booted(daemon)
-        pending = daemon.central.commands.call("CP1", setting("v"))
-        asked = await peer.frame()
-        await peer.leave()
-        with pytest.raises(OutcomeUnknown):
-            await within(pending)
+        asked = await _left_without_an_answer(daemon, peer)
         stranger = await booted(daemon, "CP2")
         stranger.send([answer[0], asked[1], *answer[1:]])
         await stranger.silence()
@@ -365,12 +371,7 @@ async def test_late_answers_all_at_once(start: Any) -> None:
     daemon = start()
     asked = []
     for value in ("1", "2"):
-        peer = await booted(daemon)
-        pending = daemon.central.commands.call("CP1", setting(value))
-        asked.append(await peer.frame())
-        await peer.leave()
-        with pytest.raises(OutcomeUnknown):
-            await within(pending)
+        asked.append(await _left_without_an_answer(daemon, await booted(daemon), value))
     peer = await connect(daemon.port)
     for message_id in ("f" * OUR_ID_LENGTH, *(call[1] for call in asked)):
         peer.send([3, message_id, {"status": "Accepted"}])
@@ -393,12 +394,7 @@ async def test_late_answers_that_are_repeated(start: Any) -> None:
             told.append(response.status)
 
     daemon = start(handlers=use(Noting))
-    peer = await booted(daemon)
-    pending = daemon.central.commands.call("CP1", setting("v"))
-    asked = await peer.frame()
-    await peer.leave()
-    with pytest.raises(OutcomeUnknown):
-        await within(pending)
+    asked = await _left_without_an_answer(daemon, await booted(daemon))
     peer = await connect(daemon.port)
     with nothing_committed(daemon):
         for status in ("Accepted", "Accepted", "Rejected"):

@@ -222,11 +222,11 @@ async def test_records_that_fail_at_the_end(served: Served) -> None:
     def unless_away(write: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *arguments: write(*arguments) if is_back else fail(StorageUnavailable("away"))
 
-    storage, records = served.storage, served.storage.idempotency
-    records.answer = unless_away(records.answer)  # type: ignore[method-assign]
-    records.leave = unless_away(records.leave)  # type: ignore[method-assign]
+    storage: Any = served.storage
+    records = storage.idempotency
+    records.answer, records.leave = unless_away(records.answer), unless_away(records.leave)
     first = await sent(served)
-    storage.call_accepted = unless_away(storage.call_accepted)  # type: ignore[method-assign]
+    storage.call_accepted = unless_away(storage.call_accepted)
     assert (await sent(served, key="k2")).status == 503
     served.system.retry()
     held = await kept(served)
@@ -238,19 +238,20 @@ async def test_records_that_fail_at_the_end(served: Served) -> None:
     assert (again.headers["idempotency-replayed"], again.body) == ("true", first.body)
 
 
+def unheard(write: Callable[..., Any]) -> Callable[..., Any]:
+    """A write that is committed, of which nothing is heard."""
+    return lambda *arguments: write(*arguments).addCallback(lambda _: fail(StorageUnavailable("lost")))
+
+
 @ensure
 async def test_a_claim_of_which_nobody_knows(served: Served) -> None:
     """A key that was claimed in a commit whose outcome was lost is left to whoever asks next, once the records are back."""
-    records, claim = served.storage.idempotency, served.storage.idempotency.claim
-
-    def lost(*arguments: Any) -> Any:
-        return claim(*arguments).addCallback(lambda _: fail(StorageUnavailable("lost")))
-
-    records.claim = lost  # type: ignore[method-assign]
+    records: Any = served.storage.idempotency
+    claim, records.claim = records.claim, unheard(records.claim)
     assert (await sent(served)).status == 503
-    records.claim = lambda *_: fail(StorageUnavailable("away"))  # type: ignore[method-assign]
+    records.claim = lambda *_: fail(StorageUnavailable("away"))
     assert (await sent(served)).status == 503
-    records.claim = claim  # type: ignore[method-assign]
+    records.claim = claim
     assert [node for node, _ in await kept(served)] != [NOBODY]
     served.system.retry()
     assert await kept(served) == [(NOBODY, None)]
@@ -262,17 +263,13 @@ async def test_a_claim_of_which_nobody_knows(served: Served) -> None:
 @ensure
 async def test_a_key_taken_over_of_which_nobody_knows(served: Served) -> None:
     """So is one that this node has taken over from another in such a commit, which keeps the reference of the first request."""
-    records, claim = served.storage.idempotency, served.storage.idempotency.claim
-
-    def lost(*arguments: Any) -> Any:
-        return claim(*arguments).addCallback(lambda _: fail(StorageUnavailable("lost")))
-
-    records.claim = lost  # type: ignore[method-assign]
+    records: Any = served.storage.idempotency
+    claim, records.claim = records.claim, unheard(records.claim)
     for _ in range(2):
         assert (await sent(served)).status == 503
         served.system.retry()
         assert await kept(served) == [(NOBODY, None)]
-    records.claim = claim  # type: ignore[method-assign]
+    records.claim = claim
     assert (await sent(served)).status == 202
 
 
